@@ -1,3 +1,3 @@
 """Register the plugin, so that the suites run from a checkout as from an installed package."""
 
-pytest_plugins = ["tunegate.harness.pytest_plugin.plugin"]
+pytest_plugins = ["tunegate.harness.session.pytest_plugin.plugin"]

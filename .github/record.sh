@@ -10,7 +10,7 @@ python=$1
 settings='import sys
 from pathlib import Path
 from tunegate.harness.core.errors import TunegateError, show_path
-from tunegate.harness.options.settings import standing
+from tunegate.harness.models.options.settings import standing
 root = Path(sys.argv[1]).resolve()
 try:
     found = standing(Path())

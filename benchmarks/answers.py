@@ -24,10 +24,10 @@ from benchmarks.gate_rule import is_regressed
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.progress import Watch, quiet
-from tunegate.harness.diagnosis.ladder import sample
-from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.gate.families import SEED
+from tunegate.harness.models.evaluation.scoring import evaluate
 from tunegate.harness.models.local.huggingface import Base, Local
+from tunegate.harness.release.diagnosis.ladder import sample
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.sample_size import measured_noise
 

@@ -18,8 +18,8 @@ from tests.support.gated import GOOD
 from tests.support.prompted import CASES, IN_SERVICE, REWORDED, RIGHT, WORSE
 from tests.support.prompted import act as honest
 from tunegate.harness.core.files import stamped
-from tunegate.harness.ledger.ledger import Event
-from tunegate.harness.ledger.store import LEDGER, append, event_path, read_ledger
+from tunegate.harness.history.ledger.ledger import Event
+from tunegate.harness.history.ledger.store import LEDGER, append, event_path, read_ledger
 
 GATE = ("gate", "--policy-from=origin/main", "--decision=decision.json", "--out=record.json")
 UNIT = "fixtures/desk/triage.yaml"

@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.frame import script
 from benchmarks.gate_markdown import number, percent, table
 from benchmarks.gate_results import exceeds
-from tunegate.harness.change.brought import ABOVE, BELOW, is_more_than_noise, is_near, odd_runs
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import Result
 from tunegate.harness.gate.families import SEED
+from tunegate.harness.models.evaluation.record import Result
+from tunegate.harness.review.change.brought import ABOVE, BELOW, is_more_than_noise, is_near, odd_runs
 
 LIBRARIES = ("tunegate", "numpy", "scipy")
 SIZES, FLIP_RATES = (50, 100, 200, 400), (0.0, 0.005, 0.01, 0.02, 0.05, 0.1)

@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.candidate_worlds import PASSING, Flags, Shape, answers, check_whole, passes, worse
 from benchmarks.gate_worlds import UnitWorld, World, built
-from tunegate.harness.planning.history import Past
-from tunegate.harness.planning.plan import Plan, passes_together, plan_units
-from tunegate.harness.planning.whole_tasks import with_anchor
-from tunegate.harness.scaffold.outlook import REWORDED_FLIP_RATE, half_points, rewording_margin
+from tunegate.harness.begin.scaffold.outlook import REWORDED_FLIP_RATE, half_points, rewording_margin
+from tunegate.harness.gate.planning.history import Past
+from tunegate.harness.gate.planning.plan import Plan, passes_together, plan_units
+from tunegate.harness.gate.planning.whole_tasks import with_anchor
 from tunegate.harness.statistics.sample_size import PassFail
 from tunegate.harness.statistics.second_reference import own_flips
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from benchmarks.gate_worlds import Mismatch, UnitWorld, World, built
 from tunegate.harness.cases.model import Unit
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.scoring import summarize
 from tunegate.harness.statistics.second_reference import own_flips
 
 PASSING = 0.8

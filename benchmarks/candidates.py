@@ -27,9 +27,9 @@ from benchmarks.frame import script
 from benchmarks.gate_markdown import number, side_by_side, table
 from benchmarks.gate_results import ERRORS
 from benchmarks.gate_rule import standard_error
+from tunegate.harness.begin.scaffold.outlook import REWORDED_FLIP_RATE
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.gate.messages import by_chance
-from tunegate.harness.scaffold.outlook import REWORDED_FLIP_RATE
 from tunegate.harness.statistics.paired import LEVEL
 from tunegate.harness.statistics.power import POWER
 

@@ -29,13 +29,13 @@ from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import table
 from benchmarks.hold_out_projects import BANKING
 from benchmarks.public_sets import HOME, INPUT, Files, annotated
+from tunegate.harness.checks.embeddings import embedder_digest
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.coverage.clusters import far_clusters
-from tunegate.harness.coverage.drift import drift_p, moved_clusters
-from tunegate.harness.coverage.inputs import embed_texts
-from tunegate.harness.coverage.near import LEVEL, Integers, Vectors, nearness
-from tunegate.harness.embeddings import embedder_digest
+from tunegate.harness.labelling.coverage.clusters import far_clusters
+from tunegate.harness.labelling.coverage.drift import drift_p, moved_clusters
+from tunegate.harness.labelling.coverage.inputs import embed_texts
+from tunegate.harness.labelling.coverage.near import LEVEL, Integers, Vectors, nearness
 
 LIBRARIES = ("tunegate", "numpy", "scipy", "torch", "sentence-transformers")
 DRAWS, INTENTS, WITHHELD, TRAFFIC, SIZES = 40, 20, 3, 1000, (100, 200, 400)

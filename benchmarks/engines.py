@@ -26,12 +26,12 @@ from benchmarks.frame import RESULTS, ROOT, carry_out
 from benchmarks.gate_markdown import table
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.core.progress import Watch, quiet
-from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.models.api import Model, Request
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.served.vllm import Vllm
+from tunegate.harness.release.diagnosis.ladder import sample
 
 UNITS = ("support/triage", "support/orders", "support/replies", "support/wording")
 LIBRARIES = ("tunegate", "torch", "transformers", "peft")

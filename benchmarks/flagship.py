@@ -33,11 +33,11 @@ from benchmarks.frame import RESULTS, ROOT, carry_out, run_once
 from benchmarks.gate_markdown import number, table
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, read_diagnosis
-from tunegate.harness.diagnosis.ladder import sample
-from tunegate.harness.diagnosis.optimised import OPTIMISED
-from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.gate.rule import task_blocked
+from tunegate.harness.models.evaluation.record import Record, read_record
+from tunegate.harness.release.diagnosis.diagnosis import Diagnosis, read_diagnosis
+from tunegate.harness.release.diagnosis.ladder import sample
+from tunegate.harness.release.diagnosis.optimised import OPTIMISED
 
 LIBRARIES = ("tunegate", "torch", "transformers", "trl", "peft")
 SEEDS, TASK, SMALL, ARCHIVE = (0, 1, 2), "ferry", "smollm2", "archive"

@@ -21,11 +21,11 @@ from tunegate.harness.cases.model import Case, Decoding, Prompt, Task, Unit
 from tunegate.harness.cases.policy import Policy, UnitPolicy
 from tunegate.harness.checks.cost import CostCheck, Price, Prices
 from tunegate.harness.checks.registry import CHECKS
-from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import p_lower
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import pair
+from tunegate.harness.models.evaluation.record import Record, Result
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.power import Continuous
 from tunegate.harness.statistics.ratio import ratio

@@ -18,8 +18,8 @@ from benchmarks.gate_rule import MARGIN, Floats, Seen, p_worse_of_scores, signif
 from benchmarks.gate_scores import UNIT_MARGIN, spread_of
 from benchmarks.gate_slices import SMALL, counts, fallen, large
 from benchmarks.gate_worlds import UnitWorld, World, check
-from tunegate.harness.evaluation.verdict import Verdict
 from tunegate.harness.gate.families import LEVEL, SEED
+from tunegate.harness.models.evaluation.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 
 PASSING = 0.8  # of the cases, by every model but for its flips

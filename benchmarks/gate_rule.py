@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from tunegate.harness.evaluation.verdict import Verdict
 from tunegate.harness.gate.families import LEVEL, SEED
+from tunegate.harness.models.evaluation.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.paired import PValue

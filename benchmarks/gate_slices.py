@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from benchmarks.gate_passfail import Cell, Integers, row, seen
 from benchmarks.gate_rule import MARGIN, SUITES, Floats, significant, verdicts
 from benchmarks.gate_worlds import World, check, decided, passfail_unit
-from tunegate.harness.evaluation.verdict import Verdict
 from tunegate.harness.gate.families import LEVEL, SEED, SLICE_LEVEL
+from tunegate.harness.models.evaluation.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.paired import PValue
 

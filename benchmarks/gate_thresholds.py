@@ -14,8 +14,8 @@ from scipy.stats import binom
 from benchmarks.gate_passfail import Cell, row, seen, tables
 from benchmarks.gate_rule import Floats, Seen, share_regressed, significant, verdicts
 from benchmarks.gate_worlds import TASK, Mismatch, UnitWorld, World, decided
-from tunegate.harness.evaluation.verdict import Verdict
 from tunegate.harness.gate.families import LEVEL, SEED
+from tunegate.harness.models.evaluation.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 
 RATES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)  # true ones, and target scores

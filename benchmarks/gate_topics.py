@@ -2,7 +2,7 @@
 
 Topics are drawn from a population without end, and cases from each. A claim about the population is judged by the
 score statistic alone, then by that and the spread between topics (harness/statistics/clusters.py): topics as they were
-drawn, and as harness/text/topics.py finds them in texts whose words tell them clearly or hardly.
+drawn, and as harness/checks/text/topics.py finds them in texts whose words tell them clearly or hardly.
 
 A part of benchmarks/gate.py.
 """
@@ -17,10 +17,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tunegate.harness.checks.text.topics import topics
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.topic_spread import effective_cases
 from tunegate.harness.statistics import paired as stats
-from tunegate.harness.text.topics import topics
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

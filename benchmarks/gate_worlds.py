@@ -9,17 +9,17 @@ from functools import cache
 import numpy as np
 
 from benchmarks.gate_rule import MARGIN, Floats
-from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.cases.model import Case, Decoding, Prompt, Task, Unit
 from tunegate.harness.cases.policy import DEFAULT_COLLAPSE, PartPolicy, Policy, Together, UnitPolicy
 from tunegate.harness.checks.base import Kind, Outcome
 from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.core.authoring.document import Document, Where
 from tunegate.harness.core.errors import Problem
-from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.evaluation.scoring import summarize
-from tunegate.harness.evaluation.verdict import Verdict
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.pairing import PairedScores, pair
+from tunegate.harness.models.evaluation.record import Record, Result
+from tunegate.harness.models.evaluation.scoring import summarize
+from tunegate.harness.models.evaluation.verdict import Verdict
 
 TASK = "desk"
 FINGERPRINT = {"subject": {"rung": "as-is"}, "engine": {}, "names": {"model": "simulated"}}

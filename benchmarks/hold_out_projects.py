@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.frame import run_process
 from benchmarks.public_sets import HOME, INPUT, LISTS, WHOLE, Files, Row, annotated, by_intent
-from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.models.evaluation.record import Record, read_record
 
 TASK, UNIT = "desk", "asked"
 KEY = f"{TASK}/{UNIT}"

@@ -30,7 +30,7 @@ from benchmarks.gate_markdown import table
 from benchmarks.hold_out_projects import KEY, SOURCES, Source, prepare, trained, write_project
 from benchmarks.public_sets import Files
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import Record
+from tunegate.harness.models.evaluation.record import Record
 
 LIBRARIES = ("tunegate", "torch", "transformers", "peft")
 SEEDS, POLICIES, KINDS = (0, 1, 2), ("drop", "split"), ("clean", "near")

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.frame import RESULTS, ROOT, carry_out, run_once
 from benchmarks.gate_markdown import number, table
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.models.evaluation.record import Record, read_record
 
 LIBRARIES = ("tunegate", "torch", "transformers", "trl", "peft")
 SMALL, TASK, WORDING, QUESTIONS, MOST = "smollm2", "support", "support/wording", "support/questions", 0.5

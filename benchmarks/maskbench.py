@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import RESULTS, Failed, carry_out
 from benchmarks.gate_markdown import table
-from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.schema.check import SchemaCheck
 from tunegate.harness.checks.schema.schema_file import read_schema
+from tunegate.harness.core.authoring.document import Document
 from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.progress import Watch

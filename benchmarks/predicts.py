@@ -47,9 +47,9 @@ from benchmarks.public_sets import HOME, INPUT, Files, annotated
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS
+from tunegate.harness.models.evaluation.record import Record, read_record
 from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.paired import Bounds, interval
 

@@ -2,8 +2,8 @@
 
     python benchmarks/prompt_leaks.py
 
-The limits in harness/lint/leaks.py were set on other rows and paraphrases (see there) before this was run. The first
-run named 49 of 60 planted prompts and none of 565 honest ones. Since then questions of knowledge count outside worked
+The limits in harness/review/lint/leaks.py were set on other rows and paraphrases (see there) before this was run. The
+first run named 49 of 60 planted prompts and none of 565 honest ones. Since then questions of knowledge count outside worked
 examples too; the planted prompts are new ones. Honest prompts are worked examples that are no cases, as shots and as
 text, and prompts by hand. Writes prompt_leaks.md; exit
 code 1 if an honest prompt is named, or fewer than nine of ten planted ones.
@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.blind_leaks import TEXTS
 from benchmarks.frame import ROOT
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Case, Shot, Unit
-from tunegate.harness.lint.leaks import prompt_leaks
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
+from tunegate.harness.review.lint.leaks import prompt_leaks
 
 PER_PROMPT = 4  # worked examples in an honest prompt
 RESULT = Path(__file__).parent / "results" / "prompt_leaks.md"

@@ -38,9 +38,9 @@ from benchmarks.public_sets import HOME, INPUT, Files, annotated
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.snapshot import traffic_in
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.gate.labelled_outputs import compared_outputs
-from tunegate.harness.planning.labelled import TIED
+from tunegate.harness.gate.planning.labelled import TIED
+from tunegate.harness.models.evaluation.record import Record, read_record
 from tunegate.harness.statistics.labels_needed import labels_needed
 from tunegate.harness.statistics.paired import sealed_level
 from tunegate.harness.statistics.sample_size import PassFail

@@ -27,8 +27,8 @@ from benchmarks.gate_markdown import percent, table
 from benchmarks.public_sets import Files
 from benchmarks.recogniser.fitting import written_replies
 from benchmarks.recogniser.recogniser import recognise, shipped
+from tunegate.harness.checks.embeddings import embed
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.embeddings import embed
 
 #: The promise, for each model: class right among the clear outputs, and the share of unclear ones.
 LEAST_RIGHT, MOST_UNCLEAR = 0.95, 0.05

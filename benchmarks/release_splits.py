@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.gate_rule import MARGIN
-from tunegate.harness.planning.split import CaseSplit, best_split
+from tunegate.harness.gate.planning.split import CaseSplit, best_split
 from tunegate.harness.statistics.paired import LEVEL
 from tunegate.harness.statistics.power import POWER, Levels
 from tunegate.harness.statistics.sample_size import PassFail

@@ -27,14 +27,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import ROOT, Failed, script
 from benchmarks.gate_markdown import number, table
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.voice.content import CONTENT, likeness
 from tunegate.harness.cli.main import app
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.progress import Watch, quiet
-from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.session.run import Session
 
 MODEL, SAMPLES, TASK = "smollm2", 8, "desk"

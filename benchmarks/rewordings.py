@@ -27,8 +27,8 @@ from benchmarks.hold_out_sets import points
 from benchmarks.public_sets import Files
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task, Unit
+from tunegate.harness.checks.embeddings import embed
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.embeddings import embed
 from tunegate.harness.rows.examples import Example, read_examples
 from tunegate.harness.rows.rewordings import LEAST, Standing, standing_of
 

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.frame import ROOT, script
 from benchmarks.gate_markdown import number, table
 from benchmarks.rewards import evaluate_in, run_command, write_as_json
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.progress import Watch
 
 MODEL, SAMPLES, TASK, UNITS = "smollm2", 8, "support", ("triage", "orders")

@@ -27,9 +27,9 @@ from benchmarks.gate_rule import standard_error
 from benchmarks.gate_worlds import TASK, UnitWorld, World, decided, passfail_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.planning.history import Past
-from tunegate.harness.planning.plan import plan_units
-from tunegate.harness.planning.proposal import HONEST_GAIN, Proposal, Way, propose
+from tunegate.harness.gate.planning.history import Past
+from tunegate.harness.gate.planning.plan import plan_units
+from tunegate.harness.gate.planning.proposal import HONEST_GAIN, Proposal, Way, propose
 from tunegate.harness.statistics.sample_size import expected_flips
 
 CASES, GUARDS, FLIP_RATES = 60, 3, (0.04, 0.1)

@@ -30,13 +30,13 @@ import jsonschema_rs
 from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import number, table
 from benchmarks.public_sets import HOME, INPUT, LISTS, SLOTS, WHOLE, Files, Row, annotated, by_intent, tagged
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.begin.scaffold.drafts import Columns
+from tunegate.harness.begin.scaffold.infer import typed
+from tunegate.harness.begin.scaffold.table import read_table
+from tunegate.harness.begin.scaffold.task import InitOptions, new_task
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.lint.rules import lint_fixtures
-from tunegate.harness.scaffold.drafts import Columns
-from tunegate.harness.scaffold.infer import typed
-from tunegate.harness.scaffold.table import read_table
-from tunegate.harness.scaffold.task import InitOptions, new_task
+from tunegate.harness.review.lint.rules import lint_fixtures
 
 LIBRARIES = ("tunegate", "jsonschema-rs", "pyarrow")
 DRAWN, DRAWS, GOAL = 300, 5, 0.99

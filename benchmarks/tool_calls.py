@@ -39,9 +39,9 @@ from benchmarks.tool_calls_mistakes import TRUTH, WRITTEN, planted
 from benchmarks.tool_calls_sets import Entry, as_message, load_cases, published, read_entries, write_fixtures
 from tunegate.harness.cases.model import Case
 from tunegate.harness.checks.base import Outcome
+from tunegate.harness.checks.outputs.message import read_output
 from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.outputs.message import read_output
 
 LIBRARIES = ("tunegate",)
 LEAST = 0.99

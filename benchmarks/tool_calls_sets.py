@@ -11,13 +11,13 @@ from typing import Any
 
 from benchmarks.frame import Failed
 from benchmarks.tool_calls_theirs import HOME
-from tunegate.harness.authoring.document import Document
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Case
+from tunegate.harness.checks.outputs.message import read_message
 from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.checks.tools.definitions import MOST_TOOLS, read_tools
 from tunegate.harness.checks.tools.matching import tool_fields
-from tunegate.harness.outputs.message import read_message
+from tunegate.harness.core.authoring.document import Document
 
 SETS = {"simple_python": 400, "multiple": 200, "parallel": 200, "parallel_multiple": 200, "irrelevance": 240}
 #: What the sets are called in published results.

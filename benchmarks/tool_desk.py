@@ -46,10 +46,10 @@ from benchmarks.tool_desk_calls import Seen, seen
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Case
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, read_diagnosis
-from tunegate.harness.diagnosis.optimised import OPTIMISED
-from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.gate.rule import task_blocked
+from tunegate.harness.models.evaluation.record import Record, read_record
+from tunegate.harness.release.diagnosis.diagnosis import Diagnosis, read_diagnosis
+from tunegate.harness.release.diagnosis.optimised import OPTIMISED
 
 LIBRARIES = ("tunegate", "torch", "transformers", "trl", "peft")
 DATA, TASK = ROOT / "benchmarks" / "tool_desk", "towpath"

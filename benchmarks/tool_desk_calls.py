@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunegate.harness.cases.model import Case
-from tunegate.harness.evaluation.record import Result
-from tunegate.harness.outputs.message import Message, read_message, read_output
+from tunegate.harness.checks.outputs.message import Message, read_message, read_output
+from tunegate.harness.models.evaluation.record import Result
 
 MOST = 64  # calls of a message, as in a product's message
 MOST_SEARCHED = 10_000  # characters of a text

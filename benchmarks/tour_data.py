@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.flagship import ARCHIVE, DESK, QUESTIONS, SEALED, TASK
 from benchmarks.frame import ROOT
-from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.authoring.yaml_writer import write_yaml
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.authoring.yaml_writer import write_yaml
+from tunegate.harness.models.evaluation.record import read_record
 from tunegate.harness.models.prompts import requests
 
-DATA = ROOT / "harness" / "tour" / "data"
+DATA = ROOT / "harness/begin/tour/data"
 ADAPTERS = {"tuned": "seed-0", "archive": ARCHIVE}
 
 

@@ -38,10 +38,10 @@ from benchmarks.gate_markdown import percent, table
 from benchmarks.predicts import CASES, MODEL, OPTIM, SOURCES, WHY, Example, write_fixtures
 from benchmarks.public_sets import Files
 from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.checks.embeddings import embed
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.embeddings import embed
-from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.evaluation.verdict import UnitVerdict
+from tunegate.harness.models.evaluation.record import Record, read_record
+from tunegate.harness.models.evaluation.verdict import UnitVerdict
 from tunegate.harness.rows.examples import read_examples
 from tunegate.harness.statistics.paired import Bounds, interval
 from tunegate.trainers.config.sections import Decontaminate

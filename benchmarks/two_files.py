@@ -29,12 +29,12 @@ from benchmarks.gate_markdown import number, percent, table
 from benchmarks.gate_results import BOUND, exceeds
 from benchmarks.gate_rule import standard_error
 from benchmarks.repeats import PASSING, REDRAWN, SPREAD
+from tunegate.harness.begin.results.pairing import pair_files
+from tunegate.harness.begin.results.project import compare_supplied
+from tunegate.harness.begin.results.read import read_results
+from tunegate.harness.begin.results.settings import Settings
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.gate.families import SEED
-from tunegate.harness.results.pairing import pair_files
-from tunegate.harness.results.project import compare_supplied
-from tunegate.harness.results.read import read_results
-from tunegate.harness.results.settings import Settings
 
 LIBRARIES = ("tunegate", "numpy", "scipy")
 METRIC = "accuracy"

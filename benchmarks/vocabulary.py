@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import write
 from benchmarks.gate_markdown import table
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.vocabulary.check import VocabularyCheck
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.escaping import shown_in_markdown
 
 TEXTS = Path(__file__).parent / "vocabulary_texts"

@@ -17,14 +17,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import ROOT, write
 from benchmarks.gate_markdown import table
-from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.checks.base import Outcome
 from tunegate.harness.checks.voice.check import Voice, load
 from tunegate.harness.checks.voice.classifier import LEAST_AUC, Metric, ReferencePair, auc, auc_interval, fit_classifier
 from tunegate.harness.checks.voice.content import content_card
 from tunegate.harness.checks.voice.features import ENGLISH
+from tunegate.harness.core.authoring.document import Document
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 
 TEXTS = Path(__file__).parent / "voice_texts"
 UNIT = "support/replies"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tunegate.harness.pytest_plugin.items import CaseItem, GateItem
+    from tunegate.harness.session.pytest_plugin.items import CaseItem, GateItem
 
 pytestmark = pytest.mark.suite("tools")
 

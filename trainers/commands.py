@@ -19,7 +19,7 @@ from tunegate.harness.models.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from tunegate.harness.cases.model import Task
-    from tunegate.harness.diagnosis.optimised import Optimiser
+    from tunegate.harness.release.diagnosis.optimised import Optimiser
 
 
 @opens_model("local", "served", "hosted")
@@ -48,9 +48,9 @@ def diagnose(
     left out. After an interruption, the same command continues with the outputs in the cache.
     """
     from tunegate.harness.cases.loader import find_tasks, load_tasks
-    from tunegate.harness.diagnosis.diagnosis import RECORDS, diagnose_task, keep_records, write_diagnosis
-    from tunegate.harness.diagnosis.optimised import keep_prompts
-    from tunegate.harness.diagnosis.render import print_diagnosis
+    from tunegate.harness.release.diagnosis.diagnosis import RECORDS, diagnose_task, keep_records, write_diagnosis
+    from tunegate.harness.release.diagnosis.optimised import keep_prompts
+    from tunegate.harness.release.diagnosis.render import print_diagnosis
 
     aside, every = chatter(quiet, as_json), []
     watch, loaded = watch_on(aside), load_tasks(cases)

@@ -18,6 +18,7 @@ from typing import Any
 from tunegate.harness.cases.conversation import ASSISTANT, chat_message, output_turn
 from tunegate.harness.cases.model import Task
 from tunegate.harness.cases.rewarding import rewarding_check
+from tunegate.harness.checks.outputs.message import Message, read_output
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest, file_digest, stamped, text_digest, write_atomically, write_json
 from tunegate.harness.core.formatting import listed
@@ -33,7 +34,6 @@ from tunegate.harness.models.model_options import (
 )
 from tunegate.harness.models.prompts import WITH_SHOTS
 from tunegate.harness.models.replay import Replay, read_replay
-from tunegate.harness.outputs.message import Message, read_output
 from tunegate.harness.rows.examples import Example, read_row_inputs
 from tunegate.trainers.data.asked_rows import asked_rows
 from tunegate.trainers.data.teacher import read_teacher, teacher_path

@@ -18,7 +18,7 @@ from tunegate.harness.models.local.huggingface import Local, load_base
 from tunegate.harness.models.local.placement import Placement
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.probe import PROBE
-from tunegate.harness.privacy.memorization import HOW_TO_MEND
+from tunegate.harness.rows.privacy.memorization import HOW_TO_MEND
 from tunegate.trainers.config.sections import REFUSE
 from tunegate.trainers.preparation import Ready, Say, check_output, package_versions
 from tunegate.trainers.training.best_checkpoint import restore

@@ -8,8 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.matching import matching
-from tunegate.harness.baselines.store import Baseline, digests
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task
 from tunegate.harness.cases.rewarding import RewardingCheck, read_rewards
@@ -18,12 +16,14 @@ from tunegate.harness.core.extras import check_installed, check_train
 from tunegate.harness.core.files import digest, stamped, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.typed import as_data
-from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, in_recipe, render_eligibility
+from tunegate.harness.history.baselines.matching import matching
+from tunegate.harness.history.baselines.store import Baseline, digests
 from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.prompts import TRAINED
 from tunegate.harness.models.tool_format import ToolFormat
+from tunegate.harness.release.diagnosis.eligibility import eligibility, find_diagnosis, in_recipe, render_eligibility
 from tunegate.harness.release.manifest import MANIFEST
 from tunegate.harness.rows.examples import Example, RowFile, read_row_files
 from tunegate.harness.rows.near_cases import among_sentence

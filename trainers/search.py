@@ -14,8 +14,8 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, locked
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.ledger.ledger import Event
-from tunegate.harness.ledger.store import append, read_ledger
+from tunegate.harness.history.ledger.ledger import Event
+from tunegate.harness.history.ledger.store import append, read_ledger
 from tunegate.harness.models.adapters import adapter_digest, training_record
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.preference import Data

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import simplemma
 
-from tunegate.harness.embeddings import embed
+from tunegate.harness.checks.embeddings import embed
 
 Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]

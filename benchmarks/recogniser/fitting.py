@@ -34,7 +34,7 @@ from benchmarks.recogniser.recogniser import (
     standardised,
     with_distances,
 )
-from tunegate.harness.authoring.yaml_reader import parse_yaml
+from tunegate.harness.core.authoring.yaml_reader import parse_yaml
 from tunegate.harness.core.files import digest
 from tunegate.harness.statistics.auc import auc, auc_interval
 

@@ -22,8 +22,8 @@ from benchmarks.brought import (
     too_many,
     true_records,
 )  # fmt: skip
-from tunegate.harness.change.brought import BELOW, is_more_than_noise, odd_runs
-from tunegate.harness.evaluation.record import Result
+from tunegate.harness.models.evaluation.record import Result
+from tunegate.harness.review.change.brought import BELOW, is_more_than_noise, odd_runs
 
 
 @pytest.mark.parametrize("kind", [FEW, ALL])

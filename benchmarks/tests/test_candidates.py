@@ -24,9 +24,9 @@ from benchmarks.candidate_worlds import (
 )
 from benchmarks.candidates import Found, broken, report
 from benchmarks.gate_worlds import Mismatch, World
+from tunegate.harness.begin.scaffold.outlook import half_points, rewording_margin
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.planning.whole_tasks import with_anchor
-from tunegate.harness.scaffold.outlook import half_points, rewording_margin
+from tunegate.harness.gate.planning.whole_tasks import with_anchor
 from tunegate.harness.statistics.sample_size import PassFail
 
 SHAPE = Shape(60, 0.1, 1)

@@ -10,10 +10,10 @@ import pytest
 from tests.support.paths import ROOT
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.cases.model import Case
-from tunegate.harness.diagnosis.ladder import offers
-from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.harness.models.model_options import RUNGS
 from tunegate.harness.models.prompts import CONSTRAINED
+from tunegate.harness.release.diagnosis.ladder import offers
+from tunegate.harness.review.lint.rules import lint_fixtures
 from tunegate.harness.rows.examples import Example, read_examples
 from tunegate.harness.rows.normalize import normalise
 from tunegate.trainers.config.recipe import read_recipe

@@ -30,8 +30,8 @@ from benchmarks.predicts import (
     write_fixtures,
 )
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS
+from tunegate.harness.models.evaluation.verdict import UnitVerdict
 from tunegate.harness.statistics.paired import Bounds
 
 ROWS = [(f"input {n}", "abcd"[n % 4]) for n in range(40)]

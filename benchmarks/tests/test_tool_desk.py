@@ -12,7 +12,7 @@ from benchmarks.tool_desk import DAMAGED, DATA, DESK, NO_TOOL, SEALED, called, w
 from benchmarks.tool_desk_calls import lenient
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Case
-from tunegate.harness.outputs.message import Message, read_message, read_output
+from tunegate.harness.checks.outputs.message import Message, read_message, read_output
 
 NAMES = ("book", "price")
 PRICE = {"name": "price", "arguments": {"bike": "city"}}

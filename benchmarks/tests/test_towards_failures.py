@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import towards_failures as towards
 from benchmarks.towards_failures import Adapter, Found
-from tunegate.harness.evaluation.verdict import NearScores, Proof, UnitVerdict
+from tunegate.harness.models.evaluation.verdict import NearScores, Proof, UnitVerdict
 
 UNDECIDED = UnitVerdict(
     "desk/triage", "baseline", "held", (), "target", "pass/fail", 100, 0.5, 0.55,

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from tunegate.harness.authoring.document import show_value
 from tunegate.harness.cases.conversation import ASSISTANT, CALL_ID, SYSTEM, TOOL, USER
+from tunegate.harness.checks.outputs.message import CALLS, CONTENT, read_message
+from tunegate.harness.core.authoring.document import show_value
 from tunegate.harness.core.escaping import whole
-from tunegate.harness.outputs.message import CALLS, CONTENT, read_message
 
 _ROLES = {"developer": SYSTEM, "model": ASSISTANT, "function": TOOL}  # of other names
 

@@ -11,9 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.authoring.validation import did_you_mean, validate
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.conversation import Written, last_turn_problem, read_input, read_turns
 from tunegate.harness.cases.json_schemas import loader_schema
 from tunegate.harness.cases.model import Case, Judge, LabelSource, Prompt, Shot, Unit, UnitConfiguration, read_decoding
@@ -24,6 +21,9 @@ from tunegate.harness.checks.base import Check, CheckKind, HasTools
 from tunegate.harness.checks.cost import Prices
 from tunegate.harness.checks.registry import Kinds, kind_name
 from tunegate.harness.checks.tools.definitions import ToolSet, narrowed, read_tools
+from tunegate.harness.core.authoring.document import Document, Where, show_value
+from tunegate.harness.core.authoring.validation import did_you_mean, validate
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem
 
 POLICY = "task.yaml"

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from tunegate.harness.authoring.document import show_value
-from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.cases.file import (
     POLICY,
     UNIQUE,
@@ -26,6 +24,8 @@ from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.cases.policy import Policy, read_policy
 from tunegate.harness.checks.base import HasParts
 from tunegate.harness.checks.registry import CHECKS, Kinds, project_kinds
+from tunegate.harness.core.authoring.document import show_value
+from tunegate.harness.core.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.progress import Advance, Watch, quiet

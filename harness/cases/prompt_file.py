@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.utf8 import read_utf8
-from tunegate.harness.authoring.validation import validate
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.file import read_shots, template_problems
 from tunegate.harness.cases.json_schemas import configuration_schema
 from tunegate.harness.cases.model import Shot, UnitConfiguration, read_decoding
 from tunegate.harness.checks.tools.definitions import Tool, read_tools
+from tunegate.harness.core.authoring.document import Document
+from tunegate.harness.core.authoring.utf8 import read_utf8
+from tunegate.harness.core.authoring.validation import validate
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem
 
 YAMLS = (".yaml", ".yml")

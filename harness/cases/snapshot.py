@@ -16,10 +16,10 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-from tunegate.harness.authoring.json_lines import read_json_lines
-from tunegate.harness.authoring.validation import validate
 from tunegate.harness.cases.conversation import Turns, Written, joined, last_turn_problem, read_input, write_input
 from tunegate.harness.cases.json_schemas import snapshot_schema
+from tunegate.harness.core.authoring.json_lines import read_json_lines
+from tunegate.harness.core.authoring.validation import validate
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
 from tunegate.harness.core.files import FOR_OWNER, canonical, digest, file_digest, text_digest, write_atomically
 

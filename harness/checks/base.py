@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import validate
+from tunegate.harness.checks.outputs.finding import Finding as Finding
+from tunegate.harness.core.authoring.document import Document, Where
+from tunegate.harness.core.authoring.validation import validate
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 from tunegate.harness.core.typed import Count
-from tunegate.harness.outputs.finding import Finding as Finding
 
 Kind = Literal["pass/fail", "continuous"]
 Can = Literal["generate", "loglik", "tools", "scores"]

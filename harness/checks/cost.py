@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.checks.base import Check, CheckKind, Outcome
+from tunegate.harness.core.authoring.document import Document, Where
 from tunegate.harness.core.files import digest
 
 MILLION = 1_000_000

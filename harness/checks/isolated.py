@@ -22,12 +22,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.checks import box
 from tunegate.harness.checks.base import Check, CheckKind, FieldCount, Finding, Outcome
 from tunegate.harness.checks.declared import FUNCTIONS, declared_kinds
 from tunegate.harness.checks.installed import declared_entry, load_entry
 from tunegate.harness.checks.own import load_own, loading_source
+from tunegate.harness.core.authoring.document import Document, Where
 from tunegate.harness.core.child import Child, responses_only
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
 

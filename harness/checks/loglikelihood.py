@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import mapping_schema, text_schema
 from tunegate.harness.checks.base import Check, CheckKind, Outcome
+from tunegate.harness.core.authoring.document import Document, Where
+from tunegate.harness.core.authoring.validation import mapping_schema, text_schema
 from tunegate.harness.core.errors import Problem
 
 Measure = Literal["passages", "pairs"]

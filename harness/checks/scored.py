@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import mapping_schema
 from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
+from tunegate.harness.core.authoring.document import Document, Where
+from tunegate.harness.core.authoring.validation import mapping_schema
 from tunegate.harness.core.errors import AuthoringError, Unreadable
 from tunegate.harness.core.files import digest, file_digest
 

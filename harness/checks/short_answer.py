@@ -9,9 +9,9 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.authoring.validation import mapping_schema
 from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
+from tunegate.harness.core.authoring.document import Document, Where, show_value
+from tunegate.harness.core.authoring.validation import mapping_schema
 
 MAX_CHARS = 4_000  # checked before normalization, which takes quadratic time on endless marks
 MOST_WORDS = 40  # a longer output could pass by listing everything

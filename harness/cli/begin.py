@@ -14,15 +14,15 @@ from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.core.parts import find_part, load_part
 from tunegate.harness.models.backends import backend_of
-from tunegate.harness.options.table import Suite
+from tunegate.harness.models.options.table import Suite
 
 if TYPE_CHECKING:
-    from tunegate.harness.guards.adding import Addition
-    from tunegate.harness.scaffold.drafts import Columns
-    from tunegate.harness.scaffold.table import Table
-    from tunegate.harness.scaffold.task import NewTask
-    from tunegate.harness.scaffold.tool_log import ToolLog
-    from tunegate.harness.scaffold.writing import Changes
+    from tunegate.harness.begin.guards.adding import Addition
+    from tunegate.harness.begin.scaffold.drafts import Columns
+    from tunegate.harness.begin.scaffold.table import Table
+    from tunegate.harness.begin.scaffold.task import NewTask
+    from tunegate.harness.begin.scaffold.tool_log import ToolLog
+    from tunegate.harness.begin.scaffold.writing import Changes
 
 
 def tour(
@@ -35,7 +35,7 @@ def tour(
 
     Writes a small repository and prints each command that runs in it.
     """
-    from tunegate.harness.tour.walk import walk
+    from tunegate.harness.begin.tour.walk import walk
 
     code = walk(console, folder)
     if code:
@@ -80,8 +80,8 @@ def init(
     folder, a Hub id, openai:URL#MODEL or anthropic:URL#MODEL. If its weights are here, guards that ship are added: see
     tunegate guards.
     """
-    from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
-    from tunegate.harness.scaffold.writing import relative, write_task
+    from tunegate.harness.begin.scaffold.task import InitOptions, check_name, check_suite, new_task
+    from tunegate.harness.begin.scaffold.writing import relative, write_task
 
     if agents and task is None and source is None:
         _report_skill(quiet)
@@ -155,14 +155,14 @@ def _log(
     """The log of tool calls, if there is one."""
     if tools is None:
         return None
-    from tunegate.harness.scaffold.tool_log import read_tool_log
+    from tunegate.harness.begin.scaffold.tool_log import read_tool_log
 
     check_reason("--allow-personal", keeps_private)
     return read_tool_log(source, tools, names, system, bool(keeps_private))
 
 
 def _report_skill(quiet: bool) -> None:
-    from tunegate.harness.scaffold.skill import write_skill
+    from tunegate.harness.begin.scaffold.skill import write_skill
 
     changes, say = write_skill(project()), chatter(quiet)
     say.lines(f"wrote {show_path(path)}" for path in changes.new)
@@ -210,7 +210,7 @@ def _next(model: str) -> str:
 
 def _guards(model: str, task: str, cases: Path) -> Addition | None:
     """The guards that come along; none where this installation lacks their package."""
-    guards_of_init = find_part("tunegate.harness.guards.commands:guards_of_init")
+    guards_of_init = find_part("tunegate.harness.cli.guards:guards_of_init")
     return guards_of_init(model, task, cases) if guards_of_init else None
 
 
@@ -229,7 +229,7 @@ def _prompt(question: str, read: Callable[[str], Given]) -> Given:
 
 
 def _file(said: str) -> str | None:
-    from tunegate.harness.scaffold.table import read_table
+    from tunegate.harness.begin.scaffold.table import read_table
 
     if said:
         read_table(said := str(Path(said).expanduser()))  # report an invalid table while the user can still reply
@@ -241,8 +241,8 @@ def _table(
     kinds: Mapping[str, tuple[str, ...]],
 ) -> tuple[Table | None, Columns | None]:  # fmt: skip
     """Return the table and its columns; prompt for missing ones on a terminal."""
-    from tunegate.harness.scaffold.drafts import Columns
-    from tunegate.harness.scaffold.table import read_table
+    from tunegate.harness.begin.scaffold.drafts import Columns
+    from tunegate.harness.begin.scaffold.table import read_table
 
     given = {"--input": column, "--expect": ", ".join(expect), "--id": names}
     given |= {option: ", ".join(columns) for option, columns in kinds.items()}
@@ -278,7 +278,7 @@ def _report(changes: Changes, made: NewTask, then: str, guards: Addition | None,
         console.print(f"added to {show_path(path)}")
     console.lines((made.holds, *made.outlook))
     if guards:
-        load_part("tunegate.harness.guards.commands:report_added")(guards)
+        load_part("tunegate.harness.cli.guards:report_added")(guards)
     elif says_how:
         console.print("no guard was added, since its calls are paid for: tunegate guards add general")
     for note in (*made.notes, *changes.notes):

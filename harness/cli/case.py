@@ -16,8 +16,8 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_line
 
 if TYPE_CHECKING:
+    from tunegate.harness.begin.scaffold.incident import Incident
     from tunegate.harness.cases.model import Unit
-    from tunegate.harness.scaffold.incident import Incident
 
 
 def case(
@@ -36,8 +36,8 @@ def case(
     The output of the log is shown, scored against the expectation, and not kept. An input with secrets or personal
     data is refused, and so is one that the unit has. The rest of the unit's file stays as it is.
     """
+    from tunegate.harness.begin.scaffold.incident import asks_expectation, case_id, check_unit, read_incident, same_case
     from tunegate.harness.cases.loader import find_unit, load_tasks
-    from tunegate.harness.scaffold.incident import asks_expectation, case_id, check_unit, read_incident, same_case
 
     check_reason("--allow-personal", allow_personal)
     found = find_unit(load_tasks(cases), unit)
@@ -62,7 +62,7 @@ def case(
 
 def _private(place: str, text: str, reason: str | None) -> list[str]:
     """Return the kinds of secrets and personal data in a text; without a reason to keep them, refuse it."""
-    from tunegate.harness.privacy.detectors import private_kinds
+    from tunegate.harness.rows.privacy.detectors import private_kinds
 
     kinds = private_kinds(text)
     if kinds and not reason:
@@ -74,7 +74,7 @@ def _private(place: str, text: str, reason: str | None) -> list[str]:
 
 
 def _given(unit: Unit, text: str) -> Any:
-    from tunegate.harness.scaffold.incident import read_expectation
+    from tunegate.harness.begin.scaffold.incident import read_expectation
 
     return read_expectation(unit, text)
 
@@ -108,8 +108,8 @@ def _answer(unit: Unit, question: str) -> Any:
 
 def _add(unit: Unit, incident: Incident, data: dict[str, Any], comments: list[str], cases: Path, quiet: bool) -> None:
     """Add the case, and print where, whether it catches the output of the log, and what is next."""
+    from tunegate.harness.begin.scaffold.incident import add_case, findings_of
     from tunegate.harness.checks.registry import project_kinds
-    from tunegate.harness.scaffold.incident import add_case, findings_of
 
     path = add_case(unit, data, project_kinds(cases), comments)
     console.print(f"{unit.key}/{data['id']}: added to {show_path(path)}")

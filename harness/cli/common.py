@@ -18,7 +18,7 @@ from tunegate.harness.core.errors import CouldNotRun, UsageError, show_path
 from tunegate.harness.core.files import same_file
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.project import find_root
-from tunegate.harness.options.settings import standing
+from tunegate.harness.models.options.settings import standing
 
 PYTESTS = re.compile(r"pytest:? [^;\n]*|--tg-(?P<name>[\w-]+)")  # a pytest command, or one of its options
 RUNS = Path(".tunegate/runs")

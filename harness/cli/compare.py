@@ -31,13 +31,13 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
 from tunegate.harness.core.typed import as_data
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.options.run import Inconclusive
+from tunegate.harness.models.options.run import Inconclusive
 
 if TYPE_CHECKING:
-    from tunegate.harness.change.decision import Decision
-    from tunegate.harness.evaluation.record import Record
-    from tunegate.harness.results.pairing import PairedFiles
-    from tunegate.harness.results.read import NamedFile
+    from tunegate.harness.begin.results.pairing import PairedFiles
+    from tunegate.harness.begin.results.read import NamedFile
+    from tunegate.harness.models.evaluation.record import Record
+    from tunegate.harness.review.change.decision import Decision
 
 
 #: The options of each way to compare; one of the other way is a usage error.
@@ -100,7 +100,7 @@ def compare(
     if option := first_given(ctx, OF_FILES):
         why = "a comparison of configurations has no verdict: tunegate gate decides on a change"
         raise UsageError(f"{option}: {why}; omit it")
-    from tunegate.harness.options.run import Options
+    from tunegate.harness.models.options.run import Options
 
     options = Options(
         project(), model, cases=cases, baselines=baselines, rung=rung, repeats=repeats, fresh=fresh, timing=timing,
@@ -116,8 +116,8 @@ def _result_files(given: list[str]) -> list[list[NamedFile]]:
         UsageError: both are named, or a folder of samples lacks a task of the other.
         Refused: a file is not there.
     """
-    from tunegate.harness.authoring.utf8 import near_file
-    from tunegate.harness.results.read import A_RESULT, named_file
+    from tunegate.harness.begin.results.read import A_RESULT, named_file
+    from tunegate.harness.core.authoring.utf8 import near_file
 
     named = [named_file(each) for each in given]
     if pairs := _samples_of_folders([each.path for each in named]):
@@ -134,7 +134,7 @@ def _result_files(given: list[str]) -> list[list[NamedFile]]:
 
 def _is_result_file(path: Path) -> bool:
     """Whether a path is named like a result file, or nearly so: results.evl, results.tsv."""
-    from tunegate.harness.authoring.validation import closest
+    from tunegate.harness.core.authoring.validation import closest
 
     return bool(closest(path.suffix, RESULTS, least=0.75)) and not _is_record(path)
 
@@ -143,8 +143,8 @@ def _samples_of_folders(paths: list[Path]) -> list[list[NamedFile]]:
     """Return the samples of two folders of lm-evaluation-harness, a pair for each task; none if these are no such."""
     if not all(path.is_dir() for path in paths):
         return []
-    from tunegate.harness.results.lm_eval_samples import samples_in
-    from tunegate.harness.results.read import NamedFile
+    from tunegate.harness.begin.results.lm_eval_samples import samples_in
+    from tunegate.harness.begin.results.read import NamedFile
 
     found = [samples_in(path) for path in paths]
     if not any(found):
@@ -186,10 +186,10 @@ def _compare_files(
     inconclusive: Inconclusive, out: Path | None, written: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare two result files of another tool; a decision names the record beside it, unless --out says where."""
-    from tunegate.harness.evaluation.sidecar import sidecar_path
-    from tunegate.harness.results.pairing import pair_files
-    from tunegate.harness.results.read import read_pair
-    from tunegate.harness.results.settings import read_compare_settings
+    from tunegate.harness.begin.results.pairing import pair_files
+    from tunegate.harness.begin.results.read import read_pair
+    from tunegate.harness.begin.results.settings import read_compare_settings
+    from tunegate.harness.models.evaluation.sidecar import sidecar_path
 
     old, new = _two(file)
     path = out or (written and written.with_name(f"{written.stem}.record.json"))
@@ -224,7 +224,7 @@ def _two(files: list[NamedFile]) -> tuple[NamedFile, NamedFile]:
 
 def _columns_of(file: NamedFile) -> str:
     """How to compare the providers or prompts of one file of promptfoo; nothing where it has none."""
-    from tunegate.harness.results.read import NamedFile, read_results
+    from tunegate.harness.begin.results.read import NamedFile, read_results
 
     columns = read_results(file.path).columns
     if len(columns) < 2:
@@ -242,8 +242,8 @@ def _command(old: NamedFile, new: NamedFile, margins: list[str], better: list[st
 
 
 def _compared(paired: PairedFiles, command: str, inconclusive: Inconclusive, path: Path | None) -> Record:
-    from tunegate.harness.evaluation.sidecar import write_with_sidecar
-    from tunegate.harness.results.project import compare_supplied
+    from tunegate.harness.begin.results.project import compare_supplied
+    from tunegate.harness.models.evaluation.sidecar import write_with_sidecar
 
     made = compare_supplied(paired, command, inconclusive, with_sidecar=path is not None)
     return write_with_sidecar(made.record, made.sidecar, path) if path else made.record
@@ -257,8 +257,8 @@ def _check_gated(record: Record, gate: bool) -> None:
 
 
 def _decision(record: Record, paired: PairedFiles) -> Decision:
-    from tunegate.harness.change.decision import Decision, RulesVerdict
     from tunegate.harness.gate import rule
+    from tunegate.harness.review.change.decision import Decision, RulesVerdict
 
     soft = rule.exempted(record, record.inconclusive)
     units = [key for key, each in record.verdicts.items() if rule.unit_blocked(key, each, soft)]
@@ -268,7 +268,7 @@ def _decision(record: Record, paired: PairedFiles) -> Decision:
 
 def _mistakes(paired: PairedFiles, is_blocked: bool) -> list[str]:
     """What rows with tools do wrong more often than before, in a line; nothing of other files."""
-    from tunegate.harness.results.tool_rows import MOST_SAID, ToolRows, more_mistakes
+    from tunegate.harness.begin.results.tool_rows import MOST_SAID, ToolRows, more_mistakes
 
     if not (isinstance(paired.old, ToolRows) and isinstance(paired.new, ToolRows)):
         return []

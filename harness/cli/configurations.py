@@ -14,7 +14,7 @@ from tunegate.harness.core.printing import Printer, print_json
 
 if TYPE_CHECKING:
     from tunegate.harness.cases.model import Unit
-    from tunegate.harness.options.run import Options
+    from tunegate.harness.models.options.run import Options
     from tunegate.harness.session.comparison import Compared
     from tunegate.harness.session.sides import Side
 
@@ -57,8 +57,8 @@ def _print_differences(
     aside: Printer, sides: Sequence[Side], configured: Mapping[str, Sequence[Unit]], model: str
 ) -> None:
     """Print how each later configuration differs from the first: model, adapter, prompt, decoding."""
-    from tunegate.harness.change.candidate import edited_parts
     from tunegate.harness.reporting.edited import EditedPart, part_lines
+    from tunegate.harness.review.change.candidate import edited_parts
 
     first = sides[0]
     for side in sides[1:]:

@@ -13,7 +13,7 @@ import yaml
 
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.printing import Printer
-from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.models.evaluation.record import read_record
 from tunegate.harness.reporting.record import print_record
 
 TASK = Path("fixtures/support")

@@ -12,7 +12,7 @@ from tunegate.harness.cli.options import BASELINES, FIXTURES, Baselines, Cases, 
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 from tunegate.harness.core.printing import Printer, print_json, print_line
 from tunegate.harness.core.progress import watch_on
-from tunegate.harness.options.settings import standing
+from tunegate.harness.models.options.settings import standing
 
 KINDS = "fixture, task, terms, voice, record, baseline, diagnosis, training or manifest."
 
@@ -34,8 +34,8 @@ def lint(
     quiet: Quiet = False,
 ) -> None:
     """Check all case files, references and task.yaml, without a model."""
-    from tunegate.harness.lint.project import lint_project
-    from tunegate.harness.lint.rules import annotation, report_cards
+    from tunegate.harness.review.lint.project import lint_project
+    from tunegate.harness.review.lint.rules import annotation, report_cards
 
     found = lint_project(project(), path, cases, baselines, watch_on(chatter(quiet, as_json=True)))
     cards = report_cards(found.tasks) if report_card else iter(())
@@ -62,9 +62,9 @@ def schema(
     name: Annotated[str, typer.Argument(help=KINDS, metavar="KIND")] = "fixture",
 ) -> None:
     """Print the JSON Schema of a kind of file, for completion and validation in an editor."""
-    from tunegate.harness.authoring.validation import did_you_mean
     from tunegate.harness.cases.json_schemas import PUBLISHED, fixture_schema, published_schema
     from tunegate.harness.checks.registry import project_kinds
+    from tunegate.harness.core.authoring.validation import did_you_mean
 
     if name not in PUBLISHED:
         hint = did_you_mean(name, PUBLISHED)
@@ -89,13 +89,13 @@ def plan(
 ) -> None:
     """Print how many cases each unit needs, and what its present cases can detect, without a model."""
     from tunegate.harness.cases.loader import load_tasks
-    from tunegate.harness.evaluation.record import read_record
-    from tunegate.harness.planning.declare import print_proposal
-    from tunegate.harness.planning.history import find_past
-    from tunegate.harness.planning.labelled import labels_table, plan_labels
-    from tunegate.harness.planning.plan import plan_units
-    from tunegate.harness.planning.proposal import proposals
-    from tunegate.harness.planning.render import print_plans
+    from tunegate.harness.gate.planning.declare import print_proposal
+    from tunegate.harness.gate.planning.history import find_past
+    from tunegate.harness.gate.planning.labelled import labels_table, plan_labels
+    from tunegate.harness.gate.planning.plan import plan_units
+    from tunegate.harness.gate.planning.proposal import proposals
+    from tunegate.harness.gate.planning.render import print_plans
+    from tunegate.harness.models.evaluation.record import read_record
 
     tasks = load_tasks(cases)
     record = read_record(run) if run else None

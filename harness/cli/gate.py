@@ -32,11 +32,11 @@ from tunegate.harness.core.errors import Refused, TunegateError, UsageError
 from tunegate.harness.core.files import write_atomically, write_json
 from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
-from tunegate.harness.options.run import Inconclusive
+from tunegate.harness.models.options.run import Inconclusive
 
 if TYPE_CHECKING:
-    from tunegate.harness.change.decision import Decision, RulesVerdict
-    from tunegate.harness.options.run import Options
+    from tunegate.harness.models.options.run import Options
+    from tunegate.harness.review.change.decision import Decision, RulesVerdict
 
 PR_SET_DUMPABLE = 4
 UNFINISHED = "the gate did not finish: it was stopped or crashed, and decided nothing; run it again"
@@ -99,7 +99,7 @@ def gate(
     takes part. With --policy-from, the rules of that branch apply as well, and rule changes since then block until
     they are approved by their digest (--approve).
     """
-    from tunegate.harness.options.run import BASELINE, Options
+    from tunegate.harness.models.options.run import BASELINE, Options
 
     options = Options(
         project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
@@ -137,8 +137,8 @@ def kept_decision(path: Path | None, junit: Path | None = None) -> Iterator[Call
 
     A refusal is written first, so a killed run leaves no earlier decision.
     """
-    from tunegate.harness.change.decision import Decision
     from tunegate.harness.reporting.junit import junit_xml
+    from tunegate.harness.review.change.decision import Decision
 
     def keep(decision: Decision) -> None:
         if path:
@@ -157,9 +157,9 @@ def kept_decision(path: Path | None, junit: Path | None = None) -> Iterator[Call
 def _decide(
     options: Options, policy_from: str | None, approve: str | None, aside: Printer, keep: Callable[[Decision], None]
 ) -> Decision:
-    from tunegate.harness.change.decide import decide_change
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.adapters import adapter_digests
+    from tunegate.harness.review.change.decide import decide_change
 
     if approve and not policy_from:
         raise UsageError("--approve: expected --policy-from GITREF with it, found none; name the older commit")

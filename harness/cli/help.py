@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from typer.core import TyperCommand, TyperGroup
 
 from tunegate.harness.core.printing import Printer
-from tunegate.harness.options.table import OUTPUT
+from tunegate.harness.models.options.table import OUTPUT
 
 WIDTH = 100  # maximum columns
 SHORT, LONG = "-h", "--help"

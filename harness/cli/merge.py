@@ -10,7 +10,7 @@ import typer
 from tunegate.harness.cli.common import chatter, console, errors, project
 from tunegate.harness.cli.options import BASELINES, FIXTURES, Baselines, Cases, Json, Quiet, shared
 from tunegate.harness.core.printing import print_json
-from tunegate.harness.options.run import Inconclusive
+from tunegate.harness.models.options.run import Inconclusive
 
 
 def merge(
@@ -31,12 +31,12 @@ def merge(
 
     Missing, duplicate, damaged or foreign shards are refused. The outputs are scored again; no model runs.
     """
-    from tunegate.harness.change.decide import blocking
     from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.evaluation.shard_record import read_shards
-    from tunegate.harness.options.run import Options
+    from tunegate.harness.models.evaluation.shard_record import read_shards
+    from tunegate.harness.models.options.run import Options
     from tunegate.harness.reporting.record import print_record
+    from tunegate.harness.review.change.decide import blocking
     from tunegate.harness.session.run import Session
 
     shards = read_shards(shard)

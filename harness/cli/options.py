@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tunegate.harness.models.model_options import ModelOptions, RungName
-from tunegate.harness.options.table import OPTIONS, Option
+from tunegate.harness.models.options.table import OPTIONS, Option
 
 FIXTURES, BASELINES = Path("fixtures"), Path("baselines")
 MODEL_OPTIONS = {

@@ -110,7 +110,7 @@ def record(
     file of requests. Outputs under the same name can then be gated:
     --tg-model=replay:NAME=FILE --tg-against=baseline.
     """
-    from tunegate.harness.options.run import Options
+    from tunegate.harness.models.options.run import Options
     from tunegate.harness.session.run import Session
 
     if source:
@@ -145,7 +145,7 @@ def record(
 
 def _with_added_cases(units: Sequence[Unit], baselines: Path, is_supplied: bool, aside: Printer) -> list[Unit]:
     """Return the units with cases of which nothing is recorded, and those derived from them; print a line for each."""
-    from tunegate.harness.change.unrecorded import unrecorded
+    from tunegate.harness.review.change.unrecorded import unrecorded
     from tunegate.harness.session.added import check_not_supplied
 
     named = {unit.key: unit for unit in units}

@@ -98,7 +98,7 @@ def _whole(found: Report, inputs: Inputs, baselines: Path, key: Path | None = No
 
 def write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report) -> Path:
     """Write the page, but never over its own inputs or over a file of other origin."""
-    from tunegate.harness.evaluation.sidecar import sidecar_path
+    from tunegate.harness.models.evaluation.sidecar import sidecar_path
     from tunegate.harness.reporting.html import is_page, page_file, write_html
 
     records = [each.path for each in inputs.records if each.path]
@@ -199,8 +199,8 @@ def ledger(
 
     With --contains, fail if a branch knows an event that is missing here.
     """
-    from tunegate.harness.ledger.ledger_git import check_contains
-    from tunegate.harness.ledger.store import read_ledger
+    from tunegate.harness.history.ledger.ledger_git import check_contains
+    from tunegate.harness.history.ledger.store import read_ledger
     from tunegate.harness.reporting.ledger import ledger_lines
 
     found = read_ledger(baselines)

@@ -54,7 +54,7 @@ def traffic(
 
 def _private_lines(found: Sequence[tuple[int, TrafficInput]], watch: Watch) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of each line with secrets or personal data, and the kinds."""
-    from tunegate.harness.privacy.detectors import private_kinds
+    from tunegate.harness.rows.privacy.detectors import private_kinds
 
     with watch("Looking for secrets and personal data", len(found)) as done:
         for number, each in found:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from tunegate.harness.evaluation.never_right import closed_values
-from tunegate.harness.evaluation.verdict import Alike
 from tunegate.harness.gate.pairing import PairedScores
+from tunegate.harness.models.evaluation.never_right import closed_values
+from tunegate.harness.models.evaluation.verdict import Alike
 
 FEWEST = 10  # cases
 SAME, RIGHT = 0.8, 0.5  # the least share of outputs that are equal, and the largest share of these that is right

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.checks.cost import CostCheck, Prices
-from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.models.evaluation.record import Record, Result
 
 Side = tuple[Record, Mapping[str, Result]]
 

@@ -14,11 +14,11 @@ from statistics import fmean
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import level, listed, plain
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.verdict import Claim, ClaimOutcome, UnitVerdict
 from tunegate.harness.gate.call_costs import largest_rise
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import PairedScores, pair
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.verdict import Claim, ClaimOutcome, UnitVerdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.ratio import Ratio, ratio
 

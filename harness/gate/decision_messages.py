@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tunegate.harness.core.formatting import change, level, listed, ordinal, percent
-from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
-from tunegate.harness.evaluation.verdict import UnitVerdict, ValueFall, Verdict
 from tunegate.harness.gate.messages import (
     PROVES_NOTHING,
     by_chance,
@@ -17,6 +15,8 @@ from tunegate.harness.gate.messages import (
     ungated_falls,
 )
 from tunegate.harness.models.adapters import ADOPTED
+from tunegate.harness.models.evaluation.remarks import Remark, cause, note, warning
+from tunegate.harness.models.evaluation.verdict import UnitVerdict, ValueFall, Verdict
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tunegate.harness.evaluation.verdict import PartVerdict
+from tunegate.harness.cases.traffic.units import Disagreement
 from tunegate.harness.gate.pairing import PairedScores, PairKey, slices
 from tunegate.harness.gate.parts import FieldValue, pair_parts, part_verdicts, value_changes
+from tunegate.harness.models.evaluation.verdict import PartVerdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.disagreements import Disagreements, LabelTable
 from tunegate.harness.statistics.label_strata import StratifiedDisagreements, Stratum
-from tunegate.harness.traffic.units import Disagreement
 
 _Name = TypeVar("_Name")
 LEVEL = stats.LEVEL  # one-sided, of held, worse and the family of targets: at .05 the rate of false held is 6.9 %

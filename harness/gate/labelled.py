@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tunegate.harness.evaluation.verdict import LabelledSample, UnitVerdict, Verdict
+from tunegate.harness.cases.traffic.units import Disagreement
 from tunegate.harness.gate import labelled_messages
 from tunegate.harness.gate.families import Tests, labelled_table
 from tunegate.harness.gate.labelled_topics import labelled_topics
 from tunegate.harness.gate.pairing import PairedScores
+from tunegate.harness.models.evaluation.verdict import LabelledSample, UnitVerdict, Verdict
 from tunegate.harness.statistics.disagreements import needs_no_labels
 from tunegate.harness.statistics.labels_needed import prob_held_by_labels
-from tunegate.harness.traffic.units import Disagreement
 
 
 def labelled_verdict(

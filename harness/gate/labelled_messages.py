@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tunegate.harness.cases.traffic.strata import FEWEST_EARLIER
+from tunegate.harness.cases.traffic.units import JudgeUse
 from tunegate.harness.core.formatting import ordinal, percent, points
-from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
-from tunegate.harness.evaluation.verdict import LabelledSample, UnitVerdict, Verdict
 from tunegate.harness.gate.messages import confidence, critical_regressed
+from tunegate.harness.models.evaluation.remarks import Remark, cause, note, warning
+from tunegate.harness.models.evaluation.verdict import LabelledSample, UnitVerdict, Verdict
 from tunegate.harness.statistics.disagreements import FEWEST_TOPICS
-from tunegate.harness.traffic.strata import FEWEST_EARLIER
-from tunegate.harness.traffic.units import JudgeUse
 
 DIGITS = 12  # of a snapshot's digest
 

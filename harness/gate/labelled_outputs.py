@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 from tunegate.harness.cases.model import Case, Unit
+from tunegate.harness.cases.traffic.units import ComparedOutput, Outputs
 from tunegate.harness.checks.base import canonical_output
 from tunegate.harness.core.files import digest
-from tunegate.harness.evaluation.record import Record
+from tunegate.harness.models.evaluation.record import Record
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import final
-from tunegate.harness.traffic.units import ComparedOutput, Outputs
 
 REJECTED = ComparedOutput("", rejected=True)  # whatever its text: two rejected outputs are equally wrong
 

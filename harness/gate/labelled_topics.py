@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tunegate.harness.cases.traffic.units import Disagreement
 from tunegate.harness.gate.topic_spread import topics_of_cases
 from tunegate.harness.statistics.disagreements import (
     Disagreements,
@@ -16,7 +17,6 @@ from tunegate.harness.statistics.disagreements import (
     largest_loss_between_topics,
 )
 from tunegate.harness.statistics.paired import Bounds
-from tunegate.harness.traffic.units import Disagreement
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from tunegate.harness.core.formatting import (
     percents_apart,
     points,
 )
-from tunegate.harness.evaluation.remarks import Remark, cause, note, warning
-from tunegate.harness.evaluation.run_facts import EngineChange
-from tunegate.harness.evaluation.verdict import NearScores, NeverRight, PartVerdict, UnitVerdict
 from tunegate.harness.gate.together import GroupLoss
+from tunegate.harness.models.evaluation.remarks import Remark, cause, note, warning
+from tunegate.harness.models.evaluation.run_facts import EngineChange
+from tunegate.harness.models.evaluation.verdict import NearScores, NeverRight, PartVerdict, UnitVerdict
 from tunegate.harness.statistics.critical_values import PROMISED
 from tunegate.harness.statistics.paired import TIE
 from tunegate.harness.statistics.power import fewest_to_bound

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from statistics import fmean
 
-from tunegate.harness.evaluation.verdict import NearScores, Proof
 from tunegate.harness.gate.pairing import PairedScores
+from tunegate.harness.models.evaluation.verdict import NearScores, Proof
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.balanced import Balanced
 

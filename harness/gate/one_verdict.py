@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tunegate.harness.cases.model import Task
-from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.gate import messages
+from tunegate.harness.models.evaluation.verdict import UnitVerdict
 
 FEW_RUNS = 3  # of 3 candidates that lose the margin, one or more is held 12 % of the time; of 4, 15 %
 

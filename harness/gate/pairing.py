@@ -10,18 +10,18 @@ from statistics import fmean
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.cases.policy import Policy, UnitPolicy
+from tunegate.harness.cases.traffic.strata import labelled_disagreement
+from tunegate.harness.cases.traffic.units import Disagreement
 from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate.call_costs import largest_difference
 from tunegate.harness.gate.labelled_outputs import compared_outputs
+from tunegate.harness.models.evaluation.record import Record, Result
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes
 from tunegate.harness.statistics.balanced import PASSED, Balanced, balanced, score_strata
 from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.power import WIDEST, Continuous
-from tunegate.harness.traffic.strata import labelled_disagreement
-from tunegate.harness.traffic.units import Disagreement
 
 PairKey = tuple[str, str, str]
 SLICE_SHARE = 0.8  # a tag that covers more of its unit is not a slice: it would test the unit a second time

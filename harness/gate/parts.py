@@ -13,11 +13,11 @@ from statistics import fmean
 
 from tunegate.harness.cases.model import Case
 from tunegate.harness.cases.policy import UnitPolicy
-from tunegate.harness.evaluation.case_parts import asks_for
-from tunegate.harness.evaluation.never_right import unmet_values, value_counts
-from tunegate.harness.evaluation.record import Result
-from tunegate.harness.evaluation.verdict import NeverRight, PartialRate, PartVerdict, ValueFall
 from tunegate.harness.gate.pairing import PairedScores, PairKey, means
+from tunegate.harness.models.evaluation.case_parts import asks_for
+from tunegate.harness.models.evaluation.never_right import unmet_values, value_counts
+from tunegate.harness.models.evaluation.record import Result
+from tunegate.harness.models.evaluation.verdict import NeverRight, PartialRate, PartVerdict, ValueFall
 from tunegate.harness.statistics import paired as stats
 
 FieldValue = tuple[str, str]  # a field of a closed set, and the value as JSON

@@ -8,8 +8,8 @@ from typing import cast
 
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.rewarding import lacks_evidence
-from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate.families import SEED
+from tunegate.harness.models.evaluation.record import Record
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import final
 from tunegate.harness.statistics import paired as stats

@@ -12,10 +12,6 @@ from typing import Literal
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.policy import Policy
 from tunegate.harness.core.garbage import no_collection
-from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.evaluation.remarks import Remark
-from tunegate.harness.evaluation.run_facts import RunAgain
-from tunegate.harness.evaluation.verdict import TaskDecision, UnitVerdict, Verdict
 from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.alike import alike_outputs
 from tunegate.harness.gate.families import SEED, Tests, clean_gain, run_tests
@@ -27,6 +23,10 @@ from tunegate.harness.gate.parts import fallen_values
 from tunegate.harness.gate.rewarded import no_evidence
 from tunegate.harness.gate.together import GroupLoss, drop_found, group_losses
 from tunegate.harness.gate.topic_spread import target_bound, with_topics
+from tunegate.harness.models.evaluation.record import Record, Result
+from tunegate.harness.models.evaluation.remarks import Remark
+from tunegate.harness.models.evaluation.run_facts import RunAgain
+from tunegate.harness.models.evaluation.verdict import TaskDecision, UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 
 

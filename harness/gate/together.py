@@ -12,9 +12,9 @@ import numpy as np
 
 from tunegate.harness.cases.model import Case, Task
 from tunegate.harness.cases.policy import Together
-from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate.pairing import PairedScores, PairKey
 from tunegate.harness.gate.topic_spread import effective_cases, topics_of_cases
+from tunegate.harness.models.evaluation.record import Record
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.power import Levels
 from tunegate.harness.statistics.sample_size import PassFail, cases_to_settle, flip_rate_seen

@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import lru_cache
 
 from tunegate.harness.cases.model import Case, Unit
+from tunegate.harness.checks.text.topics import Topics, topics
 from tunegate.harness.gate.families import SEED
 from tunegate.harness.gate.pairing import PairedScores
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.clusters import spread
 from tunegate.harness.statistics.paired import Effective
-from tunegate.harness.text.topics import Topics, topics
 
 Tags = tuple[tuple[str, str], ...]
 

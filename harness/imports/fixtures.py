@@ -10,18 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.yaml_writer import write_yaml
+from tunegate.harness.begin.scaffold.outlook import look_ahead
+from tunegate.harness.begin.scaffold.task import ONE_LINE, task_of_files
 from tunegate.harness.cases.conversation import write_input
 from tunegate.harness.cases.file import POLICY
 from tunegate.harness.cases.model import Task
 from tunegate.harness.checks.scored import PASS
+from tunegate.harness.core.authoring.yaml_writer import write_yaml
 from tunegate.harness.core.errors import AuthoringError, Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.imports.model import Imported, ImportedCase, RunnerCase
 from tunegate.harness.imports.rules import all_rules
-from tunegate.harness.scaffold.outlook import look_ahead
-from tunegate.harness.scaffold.task import ONE_LINE, task_of_files
 
 TEXT, JSON, SCORED = "text", "json", "scored"
 TEXT_CHECK = {"schema": {"type": "string"}, "extract": "text"}

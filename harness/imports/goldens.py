@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.begin.results.samples import text_of
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.imports.model import (
     Imported,
@@ -20,7 +21,6 @@ from tunegate.harness.imports.model import (
 )
 from tunegate.harness.imports.targets import Match, targets_of
 from tunegate.harness.imports.templates import recorded_output
-from tunegate.harness.results.samples import text_of
 
 TOOL = "deepeval"
 ACTUAL = "actual"  # the model's name of outputs that goldens hold

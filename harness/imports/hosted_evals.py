@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.begin.results.samples import mapping_at, text_of
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, Tally, made_cases, prompt_of
 from tunegate.harness.imports.rules import Rule, literal, negated, pattern
 from tunegate.harness.imports.templates import filled_template, recorded_output
-from tunegate.harness.results.samples import mapping_at, text_of
 
 TOOL = "OpenAI Evals (hosted)"
 CRITERIA = "testing_criteria"

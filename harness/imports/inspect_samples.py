@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.begin.results.samples import text_of
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
 from tunegate.harness.imports.model import (
     Imported,
@@ -22,7 +23,6 @@ from tunegate.harness.imports.model import (
 )
 from tunegate.harness.imports.targets import BY_LETTER, CHOICES, Match, by_letter, targets_of
 from tunegate.harness.imports.templates import as_template_text
-from tunegate.harness.results.samples import text_of
 
 TOOL = "inspect_ai"
 _USED = frozenset({"input", "target", "choices", "id", "metadata"})

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.begin.results.samples import mapping_at, text_of
 from tunegate.harness.cases.conversation import ASSISTANT, USER, Turns
 from tunegate.harness.checks.scored import PASS, UNKNOWN
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.results.samples import mapping_at, text_of
 
 SYSTEM = "system"
 MOST_CASES = 20_000  # a product of lists of variables grows beyond any memory

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.utf8 import MOST_BYTES
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.begin.results.samples import text_of
+from tunegate.harness.core.authoring.utf8 import MOST_BYTES
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Refused, Unreadable, show_path
 from tunegate.harness.core.escaping import HALF, shown
 from tunegate.harness.core.reading import UTF16, NotJson, parse_foreign_json, read_bytes
-from tunegate.harness.results.samples import text_of
 
 SCRIPTS = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".py", ".rb", ".go", ".sh", ".exe")
 YAMLS = (".yaml", ".yml")

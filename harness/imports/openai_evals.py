@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.begin.results.samples import mapping_at, text_of
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
@@ -14,7 +15,6 @@ from tunegate.harness.imports.model import Imported, ImportedCase, JsonRule, Lef
 from tunegate.harness.imports.nearby import Nearby
 from tunegate.harness.imports.rules import target_rule
 from tunegate.harness.imports.targets import Match, targets_of
-from tunegate.harness.results.samples import mapping_at, text_of
 
 TOOL = "OpenAI evals"
 MATCH = "Match"

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from tunegate.harness.authoring.document import Document
+from tunegate.harness.begin.results.samples import mapping_at, text_of
 from tunegate.harness.checks.schema.schema_file import read_schema
+from tunegate.harness.core.authoring.document import Document
 from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
@@ -19,7 +20,6 @@ from tunegate.harness.imports.model import AskedPrompt, ImportedCase, JsonRule, 
 from tunegate.harness.imports.nearby import FILE, Nearby
 from tunegate.harness.imports.rules import Rule, all_rules, any_of, every, literal, negated, pattern
 from tunegate.harness.imports.templates import as_template_text, filled_template
-from tunegate.harness.results.samples import mapping_at, text_of
 
 DRAFT = "http://json-schema.org/draft-07/schema#"  # of a schema without one, as promptfoo reads it
 CODE = "code, which is not run"

@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.document import Document
+from tunegate.harness.begin.results.promptfoo_results import plain_variables
+from tunegate.harness.begin.results.samples import text_of
 from tunegate.harness.cases.template import has_placeholder, misspelt
+from tunegate.harness.core.authoring.document import Document
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_foreign_json
@@ -30,8 +32,6 @@ from tunegate.harness.imports.promptfoo_checks import Checks, Reader
 from tunegate.harness.imports.promptfoo_scored import files_of, question_of_case, runner_case, runner_cases
 from tunegate.harness.imports.promptfoo_tests import AFFIXES, MAGIC, PromptfooTest, TestReader, as_list, test_of_row
 from tunegate.harness.imports.templates import filled_template, recorded_output, template_fields
-from tunegate.harness.results.promptfoo_results import plain_variables
-from tunegate.harness.results.samples import text_of
 
 TOOL = "promptfoo"
 CONFIGS = ("promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.begin.results.promptfoo_results import column_names, is_result, provider_name, variables_of
+from tunegate.harness.begin.results.samples import mapping_at, text_of
 from tunegate.harness.checks.scored import UNKNOWN
 from tunegate.harness.imports.model import Imported, ImportedCase, LeftOut, RunnerUnit, Tally, prompt_of
 from tunegate.harness.imports.nearby import Nearby
@@ -14,8 +16,6 @@ from tunegate.harness.imports.promptfoo_checks import Reader
 from tunegate.harness.imports.promptfoo_config import TOOL, prompt_messages
 from tunegate.harness.imports.promptfoo_scored import files_of, question_of_case, runner_case, runner_cases
 from tunegate.harness.imports.templates import as_template_text
-from tunegate.harness.results.promptfoo_results import column_names, is_result, provider_name, variables_of
-from tunegate.harness.results.samples import mapping_at, text_of
 
 
 @dataclass

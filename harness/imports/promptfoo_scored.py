@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.begin.results.promptfoo_results import question_of_test, scorer_of
+from tunegate.harness.begin.results.samples import mapping_at, question_of, text_of
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.imports.model import ImportedCase, RunnerCase, case_name
 from tunegate.harness.imports.nearby import FILE, Nearby
-from tunegate.harness.results.promptfoo_results import question_of_test, scorer_of
-from tunegate.harness.results.samples import mapping_at, question_of, text_of
 
 MOST_COMMENT = 100  # characters of an assertion
 

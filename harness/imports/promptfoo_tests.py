@@ -9,11 +9,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.begin.results.samples import mapping_at
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.imports.model import MOST_CASES, LeftOut, Tally, too_many
 from tunegate.harness.imports.nearby import BINARY, DATA, FILE, Nearby
 from tunegate.harness.imports.promptfoo_checks import assertion_of_cell
-from tunegate.harness.results.samples import mapping_at
 
 MAGIC = "__"
 AFFIXES = frozenset({"prefix", "suffix"})  # the options of a test that are used

@@ -10,6 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.begin.results import deepeval_run, inspect_log, lm_eval_samples, promptfoo_results
+from tunegate.harness.begin.results.samples import brief
 from tunegate.harness.core.entry_points import entries_of, entry_place, load_here
 from tunegate.harness.core.errors import Refused, Unreadable, UsageError, show_path
 from tunegate.harness.imports import (
@@ -23,8 +25,6 @@ from tunegate.harness.imports import (
 from tunegate.harness.imports.model import ForeignFile, Imported, Importer
 from tunegate.harness.imports.nearby import DATA, MOST_FILES, SCRIPTS, YAMLS, Nearby
 from tunegate.harness.imports.scored_results import read_scored_results
-from tunegate.harness.results import deepeval_run, inspect_log, lm_eval_samples, promptfoo_results
-from tunegate.harness.results.samples import brief
 
 GROUP = "tunegate.importers"
 A_SOURCE = "tests of promptfoo, OpenAI's evals, deepeval or inspect_ai"

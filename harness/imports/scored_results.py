@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tunegate.harness.begin.results.observations import grouped
+from tunegate.harness.begin.results.read import read_results
+from tunegate.harness.begin.results.samples import ScoredSample, question_of, text_of
 from tunegate.harness.checks.scored import PASS, UNKNOWN
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.imports.model import Imported, RunnerCase, RunnerUnit, Tally, case_name
-from tunegate.harness.results.observations import grouped
-from tunegate.harness.results.read import read_results
-from tunegate.harness.results.samples import ScoredSample, question_of, text_of
 
 MOST_COMMENT = 100  # characters of what is expected
 

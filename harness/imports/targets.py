@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.begin.scaffold.infer import is_prose
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.imports.model import AskedPrompt, LeftOut, Tally
 from tunegate.harness.imports.rules import MATCHES, Rule, any_of, target_rule
 from tunegate.harness.imports.templates import as_template_text
-from tunegate.harness.scaffold.infer import is_prose
 
 CHOICES = "choices"
 BY_LETTER = "{input}\n\nReply with only the letter of the right choice."

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunegate.harness.begin.results.scored_outputs import column_called
+from tunegate.harness.begin.scaffold.task import check_name
+from tunegate.harness.begin.scaffold.writing import write_imported
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import quantity
 from tunegate.harness.imports.fixtures import ImportedTask, task_of
 from tunegate.harness.imports.model import Imported
 from tunegate.harness.imports.promptfoo_config import CONFIGS
-from tunegate.harness.results.scored_outputs import column_called
-from tunegate.harness.scaffold.task import check_name
-from tunegate.harness.scaffold.writing import write_imported
 
 OUTPUTS = Path("outputs")
 _NO_NAME = re.compile(r"[^A-Za-z0-9]+")

@@ -17,9 +17,9 @@ from tunegate.harness.models.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from tunegate.harness.cases.model import LabelSource, Unit
-    from tunegate.harness.evaluation.record import Record
     from tunegate.harness.labelling.labelling import Labelling
     from tunegate.harness.labelling.questions import Question
+    from tunegate.harness.models.evaluation.record import Record
 
 MOST_LETTERS = 100  # of a name, as in the schema of labels
 
@@ -81,9 +81,9 @@ def _questions(given: Path, labels: Path | None, cases: Path, run: Path | None) 
 def _labelled_unit(given: Path, cases: Path, run: Path | None) -> tuple[Unit, LabelSource, Record]:
     """Return a unit of labelled traffic, its labels, and the run that they are about."""
     from tunegate.harness.cases.loader import find_unit, load_tasks
-    from tunegate.harness.evaluation.record import read_record
-    from tunegate.harness.evaluation.runs import RUNS
     from tunegate.harness.labelling.of_unit import newest_record
+    from tunegate.harness.models.evaluation.record import read_record
+    from tunegate.harness.models.evaluation.runs import RUNS
 
     unit = find_unit(load_tasks(cases), given.as_posix())
     if unit.labels is None:

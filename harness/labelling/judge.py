@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 
 from tunegate.harness.cases.model import Case, Decoding, Judge, LabelSource
+from tunegate.harness.cases.traffic.labels import Label, Pair, append_label, read_labels
 from tunegate.harness.core.errors import CouldNotRun, UsageError
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Model, Request
 from tunegate.harness.models.backends import REPLAY, backend_of
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.replay import read_replay
-from tunegate.harness.traffic.labels import Label, Pair, append_label, read_labels
 
 # a model that thinks aloud needs room; the verdict is one word
 DECODING = Decoding(max_new_tokens=512)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tunegate.harness.cases.conversation import read_turns, shown_turn
+from tunegate.harness.cases.traffic.labels import Label, Labels, append_label, read_labels
+from tunegate.harness.checks.outputs.message import shown_output
 from tunegate.harness.core.escaping import visible_lines
 from tunegate.harness.core.reading import NotJson, parse_json
 from tunegate.harness.labelling.questions import Question
-from tunegate.harness.outputs.message import shown_output
-from tunegate.harness.traffic.labels import Label, Labels, append_label, read_labels
 
 Side = TypeVar("Side")
 SKIP, UNDO = "s", "u"

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.cases.snapshot import input_digest
+from tunegate.harness.cases.traffic.labels import Pair
+from tunegate.harness.cases.traffic.strata import labelled_disagreement
+from tunegate.harness.cases.traffic.units import Outputs
 from tunegate.harness.checks.base import IsLabelled
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.reading import read_object
-from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.evaluation.sidecar import read_sidecar
 from tunegate.harness.gate.labelled_outputs import compared_output, compared_outputs
 from tunegate.harness.labelling.questions import MOST_OUTPUTS, Question
-from tunegate.harness.traffic.labels import Pair
-from tunegate.harness.traffic.strata import labelled_disagreement
-from tunegate.harness.traffic.units import Outputs
+from tunegate.harness.models.evaluation.record import Record, read_record
+from tunegate.harness.models.evaluation.sidecar import read_sidecar
 
 
 def newest_record(runs: Path, unit: str) -> Record:

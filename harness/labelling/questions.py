@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.json_lines import read_json_lines
-from tunegate.harness.authoring.validation import text_schema, validate
 from tunegate.harness.cases.conversation import Written, last_turn_problem
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.cases.snapshot import input_digest
+from tunegate.harness.cases.traffic.labels import Pair
+from tunegate.harness.core.authoring.json_lines import read_json_lines
+from tunegate.harness.core.authoring.validation import text_schema, validate
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.files import digest
-from tunegate.harness.traffic.labels import Pair
 
 MOST_OUTPUTS = 2  # of a question
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tunegate.harness.cases.traffic.labels import Labels
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import percent, quantity
 from tunegate.harness.labelling.questions import Question
-from tunegate.harness.traffic.labels import Labels
 
 
 def summary_lines(questions: Sequence[Question], labels: Labels) -> Iterator[str]:

@@ -23,9 +23,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.validation import mapping_schema, validate
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.authoring.document import Document
+from tunegate.harness.core.authoring.validation import mapping_schema, validate
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import locked

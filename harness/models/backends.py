@@ -39,7 +39,7 @@ NOT_OF_PYTHON = (
 
 
 class GivenOptions(Protocol):
-    """The options of a run that may not go with its model (harness/options/run.py)."""
+    """The options of a run that may not go with its model (harness/models/options/run.py)."""
 
     @property
     def model(self) -> str: ...  # noqa: D102
@@ -425,7 +425,7 @@ def unknown_name(name: str, found: str = "no such prefix", file: str = "config.j
 
 def _meant(name: str, by_word: Mapping[str, Backend], embedded: Sequence[str]) -> str:
     """The name that may have been meant; empty if none resembles it."""
-    from tunegate.harness.authoring.validation import closest
+    from tunegate.harness.core.authoring.validation import closest
 
     word, _, rest = re.sub("[:=/]+", ":", name, count=1).partition(":")
     nearest = closest(word.lower(), [*by_word, *embedded])

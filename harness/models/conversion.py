@@ -14,7 +14,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from tunegate.harness.authoring.document import shortened
+from tunegate.harness.core.authoring.document import shortened
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
 from tunegate.harness.core.extras import lacking, lacking_of, need
 from tunegate.harness.core.files import file_digest, locked, write_json

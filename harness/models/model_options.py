@@ -44,7 +44,7 @@ class RayOptions:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """Options that decide how a model is opened; most are described by their options (harness/options/table.py).
+    """Options that decide how a model is opened; most are described by their options (harness/models/options/table.py).
 
     `ray` are the workers of a local model (None: this process), `code` a copy of the file of a
     `python:` model, which runs in its place. Without a `tokenizer`, a server gets chat messages.

@@ -8,11 +8,11 @@ from dataclasses import replace
 from tunegate.harness.cases.conversation import ASSISTANT, SYSTEM, TOOL, USER, WITH_CALLS
 from tunegate.harness.cases.model import Case, Prompt, Shot, Unit
 from tunegate.harness.checks.base import constraint_of_check
+from tunegate.harness.checks.outputs.message import read_output
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages, Request
 from tunegate.harness.models.model_options import RungName
-from tunegate.harness.outputs.message import read_output
 
 #: Outputs are constrained to the schema of their check, if it has one.
 CONSTRAINED: frozenset[str] = frozenset({"constrained", "few-shot-constrained"})

@@ -21,6 +21,7 @@ from tunegate.harness.cases.conversation import chat_message
 from tunegate.harness.checks import box
 from tunegate.harness.checks.base import Can
 from tunegate.harness.checks.imports import imports_digest
+from tunegate.harness.checks.outputs.message import CONTENT, read_message
 from tunegate.harness.core.child import Child
 from tunegate.harness.core.entry_points import module_file
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
@@ -33,7 +34,6 @@ from tunegate.harness.models.backends import PYTHON, is_python_file
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import short_name
-from tunegate.harness.outputs.message import CONTENT, read_message
 
 VARIABLES, SETTING = "TUNEGATE_PYTHON_ENV", "python-env"
 START = "from tunegate.harness.models.python_calls import serve_function; serve_function()"

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, shortened
-from tunegate.harness.authoring.json_lines import read_json_lines
-from tunegate.harness.authoring.validation import did_you_mean, mapping_schema, validate
 from tunegate.harness.checks.base import Can
+from tunegate.harness.checks.outputs.message import CALLS, CONTENT, Message, read_message
+from tunegate.harness.core.authoring.document import Document, shortened
+from tunegate.harness.core.authoring.json_lines import read_json_lines
+from tunegate.harness.core.authoring.validation import did_you_mean, mapping_schema, validate
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint, LogProbs, Request
-from tunegate.harness.outputs.message import CALLS, CONTENT, Message, read_message
 
 _COUNT = {"type": "integer", "minimum": 0, "description": "a whole number from 0"}
 DIGEST = {

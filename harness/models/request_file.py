@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.json_lines import read_json_lines
-from tunegate.harness.authoring.validation import validate
 from tunegate.harness.cases.conversation import chat_message
 from tunegate.harness.cases.model import Case, Unit
+from tunegate.harness.core.authoring.json_lines import read_json_lines
+from tunegate.harness.core.authoring.validation import validate
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import PromptRenderer, Request

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tunegate.harness.authoring.document import show_value
 from tunegate.harness.cases.conversation import USER, output_turn, template_messages
 from tunegate.harness.checks.tools.definitions import Tool
+from tunegate.harness.core.authoring.document import show_value
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch

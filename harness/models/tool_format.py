@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.core.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need

@@ -13,13 +13,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tunegate.harness.checks.outputs.json_text import MAX_CHARS
+from tunegate.harness.checks.outputs.message import (
+    ARGUMENTS,
+    ARGUMENTS_TEXT,
+    CONTENT,
+    MOST_CALLS,
+    NAME,
+    Message,
+    read_message,
+)
 from tunegate.harness.checks.tools.definitions import Tool
 from tunegate.harness.core.extras import need
 from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.tokenizer import TEMPLATE_SECONDS, render_prompt, time_limit
 from tunegate.harness.models.tool_format import CALLS, ToolFormat
-from tunegate.harness.outputs.json_text import MAX_CHARS
-from tunegate.harness.outputs.message import ARGUMENTS, ARGUMENTS_TEXT, CONTENT, MOST_CALLS, NAME, Message, read_message
 
 REASONING = ("reasoning_content", "thinking")  # as parsers name it
 UNTYPED = ("xml-inline", "kv-lines")  # parsers of arguments that have no types of their own

@@ -17,19 +17,19 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tunegate.harness.baselines.lookup import last_releases
-from tunegate.harness.baselines.service import lost_outputs
-from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import CouldNotRun, Refused, UsageError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.ledger.evaluations import evaluation_numbers
-from tunegate.harness.ledger.ledger import Event, Ledger
-from tunegate.harness.ledger.ledger_git import REF
-from tunegate.harness.ledger.store import LEDGER, event_path, parse_event, read_ledger, render_event
+from tunegate.harness.history.baselines.lookup import last_releases
+from tunegate.harness.history.baselines.service import lost_outputs
+from tunegate.harness.history.baselines.store import baseline_path, read_baseline
+from tunegate.harness.history.ledger.evaluations import evaluation_numbers
+from tunegate.harness.history.ledger.ledger import Event, Ledger
+from tunegate.harness.history.ledger.ledger_git import REF
+from tunegate.harness.history.ledger.store import LEDGER, event_path, parse_event, read_ledger, render_event
 from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.models.evaluation.record import Record
 from tunegate.harness.release.remote import NoReply, Remote, open_remote, remote_names, repository_of
 
 ORIGIN, HEADS = "origin", "refs/heads/"

@@ -19,11 +19,11 @@ from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.noise import is_same_outcome
-from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.evaluation.scoring import evaluate, summarize
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Model
+from tunegate.harness.models.evaluation.noise import is_same_outcome
+from tunegate.harness.models.evaluation.record import Record, Result
+from tunegate.harness.models.evaluation.scoring import evaluate, summarize
 
 SHARE = 0.05  # of a unit's cases: this many changed ones are detected even if they turn nothing
 MISSED = 0.05  # probability per unit to miss the fewest changed outcomes that turn the decision

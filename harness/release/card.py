@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
 from tunegate.harness.core.formatting import difference, level, plain, rates
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.models.adapters import TRAINING
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.verdict import UnitVerdict
 from tunegate.harness.models.prompts import CONSTRAINED
 
 

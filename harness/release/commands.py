@@ -31,8 +31,8 @@ from tunegate.harness.models.backends import backend_of
 from tunegate.harness.models.model_options import GgufType, ModelOptions
 
 if TYPE_CHECKING:
-    from tunegate.harness.evaluation.record import Record
-    from tunegate.harness.parity.parity import Parity
+    from tunegate.harness.models.evaluation.record import Record
+    from tunegate.harness.release.parity.parity import Parity
 
 
 @opens_model("local")
@@ -86,7 +86,7 @@ def release(
 
 
 def _withdraw(adapter: Path, baselines: Path, reason: str | None, as_json: bool) -> None:
-    from tunegate.harness.baselines.releases import withdraw
+    from tunegate.harness.history.baselines.releases import withdraw
 
     if not (reason and reason.strip()):
         raise UsageError("--withdraw: expected a --reason, found none; add --reason TEXT")
@@ -108,8 +108,8 @@ def retire(
 
     The ledger keeps which releases were evaluated on it, and the --reason.
     """
-    from tunegate.harness.baselines import releases
     from tunegate.harness.cases.loader import load_tasks
+    from tunegate.harness.history.baselines import releases
 
     if not reason.strip():
         raise UsageError("--reason: expected the reason for retiring the unit, found none")
@@ -167,8 +167,8 @@ def export(
     The comparison is that of tunegate parity, and is recorded on the model card. --output is the folder or, with
     --gguf, the file; a Modelfile for Ollama is written beside it.
     """
-    from tunegate.harness.parity.parity import read_scored
     from tunegate.harness.release.export import export_adapter
+    from tunegate.harness.release.parity.parity import read_scored
 
     watch = watch_on(chatter(quiet, as_json))
     record = _served_record(adapter, run)
@@ -195,7 +195,7 @@ def parity(
     --chat-template or --tool-format is that of the evaluation. A server receives chat messages, or token ids with
     --tokenizer.
     """
-    from tunegate.harness.parity.parity import compare_served, read_scored
+    from tunegate.harness.release.parity.parity import compare_served, read_scored
 
     options = opened if opened.tokenizer else replace(opened, chat_template=None, tool_format=None)
     watch = watch_on(chatter(quiet, as_json))
@@ -243,8 +243,8 @@ def _why_not(done: Parity, name: str, is_there: bool) -> str:
 
 def _record_of(adapter: Path, run: Path | None) -> Record:
     """Return the named record, otherwise the adapter's newest complete run."""
-    from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.models.adapters import adapter_digest
+    from tunegate.harness.models.evaluation.record import read_record
     from tunegate.harness.release.submission import find_record
 
     return read_record(run) if run else find_record(project() / RUNS, adapter_digest(adapter))

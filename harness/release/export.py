@@ -27,10 +27,10 @@ from tunegate.harness.models.local.placement import has_device
 from tunegate.harness.models.model_options import AUTO, GgufType, ModelOptions
 from tunegate.harness.models.resolve import MORE_TEMPLATES, TEMPLATE
 from tunegate.harness.models.whole_model import files_beside, is_whole_model
-from tunegate.harness.parity.parity import Parity, compare_served
-from tunegate.harness.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.release.gguf import find_tools, make_gguf
 from tunegate.harness.release.modelfile import modelfile
+from tunegate.harness.release.parity.parity import Parity, compare_served
+from tunegate.harness.release.parity.scored_adapter import ScoredAdapter
 
 MARKER = "export.json"
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.diff import engine_differences
 from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import MOST_BYTES, read_object, read_text
-from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.history.baselines.diff import engine_differences
 from tunegate.harness.models.adapters import (
     ADOPTED,
     CURVES,
@@ -24,9 +23,10 @@ from tunegate.harness.models.adapters import (
     check_length,
     training_record,
 )
+from tunegate.harness.models.evaluation.record import Record, read_record
 from tunegate.harness.models.signing import SIGNATURE, sign_folder
 from tunegate.harness.models.whole_model import is_whole_model
-from tunegate.harness.parity.result import PARITY, read_artefacts
+from tunegate.harness.release.parity.result import PARITY, read_artefacts
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
 MAYBE = (CURVES, DROPPED, PARITY)  # listed if they exist

@@ -14,7 +14,7 @@ from pathlib import Path
 from tunegate.harness.cases.conversation import ASSISTANT, USER
 from tunegate.harness.models.api import Messages
 from tunegate.harness.models.tokenizer import render_prompt
-from tunegate.harness.parity.scored_adapter import ScoredAdapter
+from tunegate.harness.release.parity.scored_adapter import ScoredAdapter
 
 SYSTEM = "system"
 STAND_INS = ("one0", "two0", "three0", "four0")  # stand for the texts of turns

@@ -6,34 +6,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunegate.harness.baselines.lookup import baseline_references
-from tunegate.harness.baselines.notes import reference_notes
-from tunegate.harness.baselines.recording import write_baselines
-from tunegate.harness.baselines.releases import check_not_withdrawn, released_adapter
-from tunegate.harness.baselines.repeats import check_repeats
-from tunegate.harness.baselines.store import state
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import check_writable, json_text
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.eligibility import check_eligibility
-from tunegate.harness.evaluation.engines import ask_here, runs_beside
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
-from tunegate.harness.evaluation.run_facts import RescoredUnit
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.ledger.evaluations import case_events, evaluation_numbers
-from tunegate.harness.ledger.journal import undo_cut_off
-from tunegate.harness.ledger.store import LEDGER, append, read_ledger
+from tunegate.harness.gate.planning.evaluations import evaluations_left, worth
+from tunegate.harness.gate.planning.history import Past
+from tunegate.harness.gate.planning.plan import plan_units
+from tunegate.harness.history.baselines.lookup import baseline_references
+from tunegate.harness.history.baselines.notes import reference_notes
+from tunegate.harness.history.baselines.recording import write_baselines
+from tunegate.harness.history.baselines.releases import check_not_withdrawn, released_adapter
+from tunegate.harness.history.baselines.repeats import check_repeats
+from tunegate.harness.history.baselines.store import state
+from tunegate.harness.history.ledger.evaluations import case_events, evaluation_numbers
+from tunegate.harness.history.ledger.journal import undo_cut_off
+from tunegate.harness.history.ledger.store import LEDGER, append, read_ledger
 from tunegate.harness.models.api import Model
-from tunegate.harness.parity.result import read_artefacts, with_section
-from tunegate.harness.planning.evaluations import evaluations_left, worth
-from tunegate.harness.planning.history import Past
-from tunegate.harness.planning.plan import plan_units
+from tunegate.harness.models.evaluation.engines import ask_here, runs_beside
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.rescoring import Rescored, rescored_units, score_again
+from tunegate.harness.models.evaluation.run_facts import RescoredUnit
 from tunegate.harness.release.anchor import DEFAULT, Anchor, Outside, check_unmoved, compare_ledger
 from tunegate.harness.release.asking import ask_again
 from tunegate.harness.release.card import model_card
+from tunegate.harness.release.diagnosis.eligibility import check_eligibility
 from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manifest
+from tunegate.harness.release.parity.result import read_artefacts, with_section
 from tunegate.harness.release.same_models import check_base_name, check_same_models
 from tunegate.harness.release.submission import Submission, check_as_begun, read_submission
 

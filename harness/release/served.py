@@ -9,12 +9,13 @@ from pathlib import Path
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import json_text
 from tunegate.harness.core.reading import read_text
-from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.ledger.journal import write_together, writing
+from tunegate.harness.history.ledger.journal import write_together, writing
 from tunegate.harness.models.adapters import adapter_digest, training_record
 from tunegate.harness.models.backends import VLLM
 from tunegate.harness.models.conversion import EMBEDDED
-from tunegate.harness.parity.result import (
+from tunegate.harness.models.evaluation.record import Record, read_record
+from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manifest, read_manifest, verify_release
+from tunegate.harness.release.parity.result import (
     PARITY,
     Artefact,
     artefacts_text,
@@ -22,8 +23,7 @@ from tunegate.harness.parity.result import (
     outputs_digest,
     with_section,
 )
-from tunegate.harness.parity.served import ON_VLLM, OVER_NETWORK
-from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manifest, read_manifest, verify_release
+from tunegate.harness.release.parity.served import ON_VLLM, OVER_NETWORK
 
 
 def released_record(adapter: Path) -> Record | None:

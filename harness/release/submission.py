@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.diff import NAMES, configuration_differences, question_differences
-from tunegate.harness.baselines.lookup import SERVING, is_last_release
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task, Unit, UnitConfiguration
 from tunegate.harness.cases.rewarding import read_rewards
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.history.baselines.diff import NAMES, configuration_differences, question_differences
+from tunegate.harness.history.baselines.lookup import SERVING, is_last_release
 from tunegate.harness.models.adapters import TRAINING, adapter_digest, base_name, claim_of, training_record
+from tunegate.harness.models.evaluation.record import Record, read_record
+from tunegate.harness.models.options.run import BASELINE
 from tunegate.harness.models.prompts import TRAINED
-from tunegate.harness.options.run import BASELINE
-from tunegate.harness.privacy.memorization import check_memorization, check_outputs
 from tunegate.harness.release.manifest import foreign_files
 from tunegate.harness.rows.near_cases import NearCases, find_near_cases
+from tunegate.harness.rows.privacy.memorization import check_memorization, check_outputs
 
 PARTS = ("base", "tokenizer", "template")  # the parts of a model without an adapter
 

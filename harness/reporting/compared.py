@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunegate.harness.baselines.lookup import is_last_release
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
-from tunegate.harness.evaluation.compared import short_form
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.run_facts import ShortConfiguration
-from tunegate.harness.ledger.ledger import model_name
+from tunegate.harness.history.baselines.lookup import is_last_release
+from tunegate.harness.history.ledger.ledger import model_name
+from tunegate.harness.models.evaluation.compared import short_form
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.run_facts import ShortConfiguration
 
 IN_SERVICE, THIS_CHANGE, BEFORE = "in service", "this change", "before"
 DIGITS = 8  # of a digest

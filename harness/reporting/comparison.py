@@ -8,13 +8,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.checks.outputs.message import shown_output
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import difference, level
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.typed import as_data
-from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.outputs.message import shown_output
+from tunegate.harness.models.evaluation.record import Record, Result
 from tunegate.harness.reporting.leaderboard import luck_lines
 from tunegate.harness.reporting.record import STYLE, laid_out, print_table, tokens_text
 

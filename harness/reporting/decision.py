@@ -13,9 +13,9 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.reading import read_object, schema_mistakes
-from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.evaluation.remarks import Remark, cause, note
-from tunegate.harness.evaluation.sidecar import sidecar_path
+from tunegate.harness.models.evaluation.record import Record, read_record
+from tunegate.harness.models.evaluation.remarks import Remark, cause, note
+from tunegate.harness.models.evaluation.sidecar import sidecar_path
 from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.report import (
     CandidateReport,

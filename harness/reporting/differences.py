@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
+from tunegate.harness.checks.outputs.message import read_output, shown_output
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import NotJson, parse_json
-from tunegate.harness.outputs.message import read_output, shown_output
 
 Side = Literal["same", "before", "now", "gap"]
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import level
-from tunegate.harness.evaluation.remarks import Code, Remark, remarks_text
-from tunegate.harness.evaluation.verdict import Alike
 from tunegate.harness.gate.decision_messages import trouble
+from tunegate.harness.models.evaluation.remarks import Code, Remark, remarks_text
+from tunegate.harness.models.evaluation.verdict import Alike
 from tunegate.harness.reporting.compared import THIS_CHANGE
 from tunegate.harness.reporting.edited import EditedPart, edited_name
 from tunegate.harness.reporting.next_step import ADVICE, approval_step, next_step

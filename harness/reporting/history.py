@@ -11,13 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunegate.harness.baselines.releases import kept_path
-from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.ledger.ledger import Event, Ledger, model_name
-from tunegate.harness.ledger.store import read_ledger
+from tunegate.harness.history.baselines.releases import kept_path
+from tunegate.harness.history.baselines.store import baseline_path, read_baseline
+from tunegate.harness.history.ledger.ledger import Event, Ledger, model_name
+from tunegate.harness.history.ledger.store import read_ledger
+from tunegate.harness.models.evaluation.record import Record, read_record
 from tunegate.harness.reporting.report import HistoryEntry, Report, UnitHistory, candidate_name
 
 MOST_ENTRIES = 50  # per unit: the newest

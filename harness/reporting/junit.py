@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.evaluation.record import Record
+from tunegate.harness.models.evaluation.record import Record
 from tunegate.harness.reporting.report import CandidateReport, candidate_report
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'

@@ -13,8 +13,8 @@ from rich.text import Text
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import change, level
 from tunegate.harness.core.printing import Printer
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.verdict import TaskDecision
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.verdict import TaskDecision
 from tunegate.harness.statistics.selection import excess_of_best
 
 MANY = 8  # adapters; for more, each row is one line, and none is shown in full

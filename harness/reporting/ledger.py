@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tunegate.harness.core.formatting import listed, quantity
-from tunegate.harness.ledger.evaluations import sealed_evaluations
-from tunegate.harness.ledger.ledger import Event, Ledger, model_name
-from tunegate.harness.ledger.store import render_event
+from tunegate.harness.history.ledger.evaluations import sealed_evaluations
+from tunegate.harness.history.ledger.ledger import Event, Ledger, model_name
+from tunegate.harness.history.ledger.store import render_event
 
 
 def ledger_lines(ledger: Ledger, shown: Sequence[Event]) -> Iterator[str]:

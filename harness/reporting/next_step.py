@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tunegate.harness.core.formatting import quantity
-from tunegate.harness.evaluation.remarks import Code, Remark
+from tunegate.harness.models.evaluation.remarks import Code, Remark
 from tunegate.harness.reporting.report import RuleReport, UnitReport
 
 READ = "read {cases}, then change the model or its prompt"

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tunegate.harness.cases.conversation import shown_turn
+from tunegate.harness.checks.outputs.message import shown_output
 from tunegate.harness.core.escaping import visible_lines
-from tunegate.harness.outputs.message import shown_output
 from tunegate.harness.reporting.differences import changed_fields, word_pieces
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, case_command
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import percent
-from tunegate.harness.evaluation.field_rates import FieldRate, Taken
-from tunegate.harness.evaluation.never_right import Never
-from tunegate.harness.evaluation.record import Summary
-from tunegate.harness.evaluation.verdict import PartVerdict
 from tunegate.harness.gate.parts import NONE_EXPECTED
+from tunegate.harness.models.evaluation.field_rates import FieldRate, Taken
+from tunegate.harness.models.evaluation.never_right import Never
+from tunegate.harness.models.evaluation.record import Summary
+from tunegate.harness.models.evaluation.verdict import PartVerdict
 
 SHOWN_FIELDS = 6  # per unit on a terminal, those least often right
 SHOWN_TAKEN = 2  # confusions per field

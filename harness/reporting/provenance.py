@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 
-from tunegate.harness.baselines.diff import engine_differences
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.evaluation.record import Record
+from tunegate.harness.history.baselines.diff import engine_differences
+from tunegate.harness.models.evaluation.record import Record
 
 
 def provenance(record: Record) -> dict[str, str]:

@@ -13,14 +13,14 @@ from rich.text import Text
 
 from tunegate.harness.cases.conversation import shown_turn
 from tunegate.harness.cases.model import Case
+from tunegate.harness.checks.outputs.message import shown_output
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown, shown_lines
 from tunegate.harness.core.formatting import certainty, difference, level, listed, percent, points, rates
 from tunegate.harness.core.printing import Printer
-from tunegate.harness.evaluation.latency import render_timing
-from tunegate.harness.evaluation.record import Record, Result, Summary
-from tunegate.harness.evaluation.sidecar import CaseContext
-from tunegate.harness.outputs.message import shown_output
+from tunegate.harness.models.evaluation.latency import render_timing
+from tunegate.harness.models.evaluation.record import Record, Result, Summary
+from tunegate.harness.models.evaluation.sidecar import CaseContext
 from tunegate.harness.reporting.compared import columns, side_name
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.headline import candidate_head

@@ -17,12 +17,12 @@ from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.escaping import shown, visible_lines
 from tunegate.harness.core.formatting import listed, quantity
 from tunegate.harness.core.garbage import no_collection
-from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.evaluation.remarks import Remark, as_sentences, cause, note, remarks_text
-from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
-from tunegate.harness.evaluation.verdict import Alike, TaskDecision, UnitVerdict, Verdict
 from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.evaluation.record import Record, Result
+from tunegate.harness.models.evaluation.remarks import Remark, as_sentences, cause, note, remarks_text
+from tunegate.harness.models.evaluation.sidecar import CaseContext, read_sidecar
+from tunegate.harness.models.evaluation.verdict import Alike, TaskDecision, UnitVerdict, Verdict
 from tunegate.harness.reporting.compared import BEFORE, ComparedSide, columns, compared_sides, side_name
 from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.origin import Origin, origin_of

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunegate.harness.evaluation.sidecar import CaseContext
+from tunegate.harness.models.evaluation.sidecar import CaseContext
 
 Tagged = Sequence[tuple[str, float | None, CaseContext]]  # state, score and context of each case
 LEAST = 3  # minimum regressed cases for a common trait

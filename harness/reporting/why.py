@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import change, listed, percent, points
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.gate.families import LEVEL, SLICE_LEVEL
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.verdict import UnitVerdict
 
 
 def why_lines(record: Record) -> Iterator[str]:

@@ -10,10 +10,6 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from tunegate.harness.authoring.columnar import hub_name
-from tunegate.harness.authoring.document import Document, show_value
-from tunegate.harness.authoring.json_lines import read_json_lines
-from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.cases.conversation import (
     ASSISTANT,
     TOOL,
@@ -28,6 +24,10 @@ from tunegate.harness.cases.file import collecting
 from tunegate.harness.cases.model import Decoding, Prompt, Task, Unit
 from tunegate.harness.cases.template import unfill
 from tunegate.harness.checks.tools.definitions import Tool
+from tunegate.harness.core.authoring.columnar import hub_name
+from tunegate.harness.core.authoring.document import Document, show_value
+from tunegate.harness.core.authoring.json_lines import read_json_lines
+from tunegate.harness.core.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.formatting import listed

@@ -11,10 +11,10 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.authoring.document import Document, show_value
 from tunegate.harness.cases.conversation import ASSISTANT, SYSTEM, TOOL, USER
+from tunegate.harness.checks.outputs.json_text import read_json_text
+from tunegate.harness.core.authoring.document import Document, show_value
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.harness.outputs.json_text import read_json_text
 
 Turns = Sequence[Mapping[str, Any]]
 _TOOLS = regex.compile(r"<tools>\s*([\[{].*?)\s*</tools>", regex.DOTALL)

@@ -15,8 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.columnar import hub_name
 from tunegate.harness.cases.model import Task, Unit
+from tunegate.harness.checks.embeddings import PACKAGE as EMBEDDER
+from tunegate.harness.checks.embeddings import embedder_digest
+from tunegate.harness.core.authoring.columnar import hub_name
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, TunegateError
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import check_installed
@@ -25,8 +27,6 @@ from tunegate.harness.core.formatting import quantity
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import find_root
 from tunegate.harness.core.reading import MOST_BYTES
-from tunegate.harness.embeddings import PACKAGE as EMBEDDER
-from tunegate.harness.embeddings import embedder_digest
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion
 from tunegate.harness.models.cache import Store, store_path
@@ -205,7 +205,7 @@ def _is_readable(path: Path) -> bool:
 def _code() -> str:
     """The digest of the code that decides what is near: results of other code do not count."""
     home = Path(__file__).parent.parent
-    files = [path for room in ("rows", "text", "privacy") for path in sorted((home / room).glob("*.py"))]
+    files = [path for room in ("rows", "checks/text", "rows/privacy") for path in sorted((home / room).glob("*.py"))]
     return digest([file_digest(path) for path in files])
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import regex
 
-from tunegate.harness.text.reading import Reading, read
+from tunegate.harness.checks.text.reading import Reading, read
 
 # Words per phrase, and characters per run. Shared phrases of five words are rarely a coincidence, and reworded copies
 # rarely keep longer ones: the usual 13 found 2 of 6 copies with other numbers, five at least .81 of each.

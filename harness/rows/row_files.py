@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.columnar import MOST_ROWS, hub_name, read_hub, read_parquet
-from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.json_lines import read_json_lines
+from tunegate.harness.core.authoring.columnar import MOST_ROWS, hub_name, read_hub, read_parquet
+from tunegate.harness.core.authoring.document import Document
+from tunegate.harness.core.authoring.json_lines import read_json_lines
 from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable
 from tunegate.harness.core.reading import read_bytes, read_json
 from tunegate.harness.rows.row_forms import without_nulls

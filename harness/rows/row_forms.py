@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, shortened, show_value
-from tunegate.harness.authoring.validation import validate
 from tunegate.harness.cases.chat_messages import role_of
 from tunegate.harness.cases.conversation import ASSISTANT, CALL_ID, TOOL, USER
+from tunegate.harness.checks.outputs.message import ARGUMENTS, CALLS
+from tunegate.harness.core.authoring.document import Document, shortened, show_value
+from tunegate.harness.core.authoring.validation import validate
 from tunegate.harness.core.errors import AuthoringError, Problem
-from tunegate.harness.outputs.message import ARGUMENTS, CALLS
 from tunegate.harness.rows.hermes import from_hermes
 from tunegate.harness.rows.tool_messages import OLDER, TOOLS, from_json, holds_calls
 

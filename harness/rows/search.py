@@ -11,13 +11,13 @@ from itertools import groupby
 import numpy as np
 
 from tunegate.harness.cases.model import Task
+from tunegate.harness.checks.embeddings import embed
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Advance, Watch, quiet
-from tunegate.harness.embeddings import embed
-from tunegate.harness.privacy.encodings import decodings
 from tunegate.harness.rows.examples import Example
 from tunegate.harness.rows.normalize import Wording, wording
 from tunegate.harness.rows.overlap import EvalTexts, Matrix
+from tunegate.harness.rows.privacy.encodings import decodings
 from tunegate.harness.rows.rewordings import LEAST, Reworded, find_reworded, stripped
 from tunegate.harness.rows.slots import Slots
 from tunegate.harness.rows.texts import (

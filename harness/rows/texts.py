@@ -15,7 +15,7 @@ import numpy as np
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER, WITH_CALLS, kind_of
 from tunegate.harness.cases.model import Case, Prompt, Task, Unit
-from tunegate.harness.outputs.message import ARGUMENTS, CALLS
+from tunegate.harness.checks.outputs.message import ARGUMENTS, CALLS
 from tunegate.harness.rows.examples import Example, parsed_output
 from tunegate.harness.rows.normalize import FACT, PHRASE, Wording, normalise, wording
 

@@ -12,16 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, show_value
-from tunegate.harness.authoring.validation import validate
 from tunegate.harness.cases.chat_messages import OddMessage, role_of, written_turns
 from tunegate.harness.cases.conversation import TOOL, Turns, last_turn_problem, read_turns
 from tunegate.harness.cases.json_schemas import snapshot_schema
 from tunegate.harness.cases.model import Unit
-from tunegate.harness.checks.tools.definitions import Tool, ToolSet, read_tools
-from tunegate.harness.core.errors import AuthoringError
-from tunegate.harness.outputs.json_text import read_json_text
-from tunegate.harness.outputs.message import (
+from tunegate.harness.checks.outputs.json_text import read_json_text
+from tunegate.harness.checks.outputs.message import (
     ARGUMENTS,
     ARGUMENTS_TEXT,
     CALLS,
@@ -30,6 +26,10 @@ from tunegate.harness.outputs.message import (
     read_message,
     read_output,
 )
+from tunegate.harness.checks.tools.definitions import Tool, ToolSet, read_tools
+from tunegate.harness.core.authoring.document import Document, show_value
+from tunegate.harness.core.authoring.validation import validate
+from tunegate.harness.core.errors import AuthoringError
 
 FUNCTION, OLDER, TOOLS, MESSAGES = "function", "function_call", "tools", "messages"
 

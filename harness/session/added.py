@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunegate.harness.baselines.diff import configuration_differences
-from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed, quantity
-from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.history.baselines.diff import configuration_differences
+from tunegate.harness.history.baselines.store import Baseline, baseline_path, read_baseline
 from tunegate.harness.models.api import ITSELF, SERVED
+from tunegate.harness.models.evaluation.record import Record, Result
 
 ALL = "record all cases, in a change that is reviewed: tunegate record"
 

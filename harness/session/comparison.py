@@ -12,10 +12,10 @@ from tunegate.harness.cases.prompt_file import read_prompt_file
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.evaluation.shard_record import ShardRecord, Shards
-from tunegate.harness.evaluation.shards import Shard
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.evaluation.record import Record, read_record
+from tunegate.harness.models.evaluation.shard_record import ShardRecord, Shards
+from tunegate.harness.models.evaluation.shards import Shard
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.session.run import Session
 from tunegate.harness.session.selection import Selection
 from tunegate.harness.session.sides import Side

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.lookup import (
+from tunegate.harness.begin.results.scored_outputs import has_scores, read_scored_outputs
+from tunegate.harness.cases.model import Unit
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.history.baselines.lookup import (
     baseline_references,
     check_released,
     is_added_part,
@@ -16,34 +20,30 @@ from tunegate.harness.baselines.lookup import (
     recorded_completions,
     with_grown_anchors,
 )
-from tunegate.harness.baselines.notes import difference_notes, reference_notes
-from tunegate.harness.baselines.releases import released_adapter
-from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
-from tunegate.harness.baselines.service import records_in_service, spent_anchors
-from tunegate.harness.baselines.store import as_reference, state
-from tunegate.harness.cases.model import Unit
-from tunegate.harness.core.errors import Refused
-from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.engines import ask_here, is_same_configuration, runs_beside
-from tunegate.harness.evaluation.latency import time_calls
-from tunegate.harness.evaluation.noise import measure_noise, run_twice
-from tunegate.harness.evaluation.outlay import Outlay, outlays
-from tunegate.harness.evaluation.record import Noise, Record
-from tunegate.harness.evaluation.rescoring import Rescored, score_again
-from tunegate.harness.evaluation.run_facts import RunAgain, Timing
-from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.ledger.store import read_ledger
+from tunegate.harness.history.baselines.notes import difference_notes, reference_notes
+from tunegate.harness.history.baselines.releases import released_adapter
+from tunegate.harness.history.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
+from tunegate.harness.history.baselines.service import records_in_service, spent_anchors
+from tunegate.harness.history.baselines.store import as_reference, state
+from tunegate.harness.history.ledger.store import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import claim_of, rewarding_checks, training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Opened
 from tunegate.harness.models.backends import REPLAY
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
+from tunegate.harness.models.evaluation.engines import ask_here, is_same_configuration, runs_beside
+from tunegate.harness.models.evaluation.latency import time_calls
+from tunegate.harness.models.evaluation.noise import measure_noise, run_twice
+from tunegate.harness.models.evaluation.outlay import Outlay, outlays
+from tunegate.harness.models.evaluation.record import Noise, Record
+from tunegate.harness.models.evaluation.rescoring import Rescored, score_again
+from tunegate.harness.models.evaluation.run_facts import RunAgain, Timing
+from tunegate.harness.models.evaluation.scoring import evaluate
+from tunegate.harness.models.options.run import BASELINE, Options, same_names
+from tunegate.harness.models.options.settings import standing
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.replay import Replay, leftover_outputs, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
-from tunegate.harness.options.run import BASELINE, Options, same_names
-from tunegate.harness.options.settings import standing
-from tunegate.harness.results.scored_outputs import has_scores, read_scored_outputs
 from tunegate.harness.rows.near_cases import find_near_cases
 from tunegate.harness.session.added import check_same_model
 from tunegate.harness.session.selection import Selection

@@ -6,29 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunegate.harness.baselines.diagnosed import better_prompting
-from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import project_table
-from tunegate.harness.evaluation.compared import compared_with
-from tunegate.harness.evaluation.outlay import Outlay
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.rescoring import rescored_units
-from tunegate.harness.evaluation.runs import RUNS, keep_run
-from tunegate.harness.evaluation.shard_record import ShardRecord
-from tunegate.harness.evaluation.sidecar import CaseContext, case_contexts, copy_with_sidecar, sidecar_text
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.gate.labelled_outputs import supplied_digest
-from tunegate.harness.ledger.evaluations import evaluation_numbers, try_events
-from tunegate.harness.ledger.journal import undo_cut_off
-from tunegate.harness.ledger.store import append, read_ledger
-from tunegate.harness.options.run import BASELINE, Options
-from tunegate.harness.options.settings import standing
+from tunegate.harness.history.baselines.diagnosed import better_prompting
+from tunegate.harness.history.baselines.recording import write_baselines
+from tunegate.harness.history.ledger.evaluations import evaluation_numbers, try_events
+from tunegate.harness.history.ledger.journal import undo_cut_off
+from tunegate.harness.history.ledger.store import append, read_ledger
+from tunegate.harness.models.evaluation.compared import compared_with
+from tunegate.harness.models.evaluation.outlay import Outlay
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.rescoring import rescored_units
+from tunegate.harness.models.evaluation.runs import RUNS, keep_run
+from tunegate.harness.models.evaluation.shard_record import ShardRecord
+from tunegate.harness.models.evaluation.sidecar import CaseContext, case_contexts, copy_with_sidecar, sidecar_text
+from tunegate.harness.models.options.run import BASELINE, Options
+from tunegate.harness.models.options.settings import standing
 from tunegate.harness.session.added import check_kept
 from tunegate.harness.session.models import Candidate, RunModels, trained_tasks
 from tunegate.harness.session.sealed import announce_evaluations, check_changed, check_remote, send_run

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import check_writable
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.ledger.evaluations import case_events
-from tunegate.harness.ledger.ledger_git import pull, push
-from tunegate.harness.ledger.store import LEDGER, append, read_ledger
+from tunegate.harness.history.ledger.evaluations import case_events
+from tunegate.harness.history.ledger.ledger_git import pull, push
+from tunegate.harness.history.ledger.store import LEDGER, append, read_ledger
 from tunegate.harness.models.api import Fingerprint
-from tunegate.harness.options.run import BASELINE, Options
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.options.run import BASELINE, Options
 
 
 def check_openable(sealed: Sequence[Unit], options: Options) -> None:

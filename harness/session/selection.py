@@ -11,8 +11,8 @@ from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.cases.snapshot import traffic_in
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.evaluation.shards import divide
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.evaluation.shards import divide
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.session.sealed import check_openable
 
 

@@ -11,10 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunegate.harness.authoring.document import Document, Where
     from tunegate.harness.cases.loader import load_tasks
     from tunegate.harness.cases.model import Case, Task, Unit
     from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
+    from tunegate.harness.core.authoring.document import Document, Where
     from tunegate.harness.core.errors import (
         AuthoringError,
         CouldNotRun,
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
         TunegateError,
         UsageError,
     )
-    from tunegate.harness.evaluation.record import Record, read_record
-    from tunegate.harness.evaluation.scoring import evaluate
     from tunegate.harness.gate.rule import compare
     from tunegate.harness.imports.model import AskedPrompt, ForeignFile, Imported, ImportedCase, Importer, Tally
     from tunegate.harness.models.api import Completion, Fingerprint, Model, Opened, Request
+    from tunegate.harness.models.evaluation.record import Record, read_record
+    from tunegate.harness.models.evaluation.scoring import evaluate
     from tunegate.harness.models.model_options import ModelOptions
     from tunegate.trainers.data.reward import reward
 
 _HOMES = {
-    "harness.authoring.document": ("Document", "Where"),
+    "harness.core.authoring.document": ("Document", "Where"),
     "harness.cases.loader": ("load_tasks",),
     "harness.cases.model": ("Case", "Task", "Unit"),
     "harness.checks.base": ("Check", "CheckKind", "Finding", "Outcome"),
     "harness.core.errors": (
         "AuthoringError", "CouldNotRun", "LintWarning", "Problem", "Refused", "TunegateError", "UsageError",
     ),
-    "harness.evaluation.record": ("Record", "read_record"),
-    "harness.evaluation.scoring": ("evaluate",),
+    "harness.models.evaluation.record": ("Record", "read_record"),
+    "harness.models.evaluation.scoring": ("evaluate",),
     "harness.gate.rule": ("compare",),
     "harness.imports.model": ("AskedPrompt", "ForeignFile", "Imported", "ImportedCase", "Importer", "Tally"),
     "harness.models.api": ("Completion", "Fingerprint", "Model", "Opened", "Request"),

@@ -23,7 +23,7 @@ from tests.support.guides import GUIDES, blocks
 from tests.support.paths import ROOT
 
 PLUGIN = (
-    "-p", "no:cacheprovider", "-p", "tunegate.harness.pytest_plugin.plugin",
+    "-p", "no:cacheprovider", "-p", "tunegate.harness.session.pytest_plugin.plugin",
     "-W", "ignore::pytest.PytestAssertRewriteWarning",
 )  # fmt: skip
 MORE: dict[str, tuple[str, ...]] = {"tunegate": (), "pytest": PLUGIN}

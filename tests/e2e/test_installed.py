@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.units import write_outputs, write_unit
-from tunegate.harness.tour.walk import STOPS
+from tunegate.harness.begin.tour.walk import STOPS
 
 FOLDERS = ("harness", "trainers", "suites")
 SOURCES = (*FOLDERS, "src", "setup.py", "pyproject.toml", "README.md", "LICENSE")
@@ -36,7 +36,7 @@ from harness.core import WHOSE
 def test_packages_and_options_are_the_repository_s_own(request):
     assert [WHOSE, harness.WHOSE, trainers.WHOSE, suites.WHOSE] == ["theirs"] * 4
     assert [request.config.getoption(name) for name in ("--model", "--record", "--out")] == ["mine", "theirs", "theirs"]
-    assert request.config.pluginmanager.has_plugin("tunegate.harness.pytest_plugin.plugin")
+    assert request.config.pluginmanager.has_plugin("tunegate.harness.session.pytest_plugin.plugin")
 
 
 def test_ours_lies_beside():

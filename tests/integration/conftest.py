@@ -8,4 +8,4 @@ import sklearn.linear_model  # noqa: F401
 import torch  # noqa: F401
 import transformers  # noqa: F401
 
-import tunegate.harness.pytest_plugin.items  # noqa: F401
+import tunegate.harness.session.pytest_plugin.items  # noqa: F401

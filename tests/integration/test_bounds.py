@@ -13,9 +13,9 @@ import pytest
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import MOST_OF_A_KIND, Refused
 from tunegate.harness.core.reading import read_object
+from tunegate.harness.models.options.settings import read_settings
 from tunegate.harness.models.replay import read_replay
 from tunegate.harness.models.request_file import read_digests
-from tunegate.harness.options.settings import read_settings
 from tunegate.trainers.config.recipe import read_recipe
 
 MANY = 40_000

@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
@@ -53,7 +54,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 
 def test_an_unexpected_error_of_a_command_is_one_line_and_a_file(home, monkeypatch):
-    monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", broken)
+    monkeypatch.setattr("tunegate.harness.gate.planning.plan.plan_units", broken)
     done = CliRunner().invoke(app, ["plan", "--unit", "desk/triage"])
 
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (3, "", 1)
@@ -64,7 +65,7 @@ def test_an_unexpected_error_of_a_command_is_one_line_and_a_file(home, monkeypat
 
 def test_details_go_to_the_users_folder_where_the_project_takes_none(home, monkeypatch):
     (home / ".tunegate").write_text("a file, not a folder")
-    monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", broken)
+    monkeypatch.setattr("tunegate.harness.gate.planning.plan.plan_units", broken)
     done = CliRunner().invoke(app, ["plan"])
 
     assert done.exit_code == 3
@@ -74,7 +75,7 @@ def test_details_go_to_the_users_folder_where_the_project_takes_none(home, monke
 def test_details_that_no_folder_takes_are_said_to_be_lost(home, monkeypatch):
     for name in (".tunegate", "state"):
         (home / name).write_text("a file, not a folder")
-    monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", broken)
+    monkeypatch.setattr("tunegate.harness.gate.planning.plan.plan_units", broken)
     done = CliRunner().invoke(app, ["plan"])
 
     assert done.exit_code == 3
@@ -85,16 +86,15 @@ def test_details_lie_in_the_project_that_one_stands_in(home, monkeypatch):
     (home / "pyproject.toml").write_text("[tool.tunegate]\n")
     (home / "inner").mkdir()
     monkeypatch.chdir(home / "inner")
-    monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", broken)
+    monkeypatch.setattr("tunegate.harness.gate.planning.plan.plan_units", broken)
 
     assert CliRunner().invoke(app, ["plan"]).exit_code == 3
     assert list((home / ".tunegate" / "errors").iterdir())
 
 
 def test_an_error_of_ours_keeps_its_code_and_leaves_no_file(home, monkeypatch):
-    monkeypatch.setattr(
-        "tunegate.harness.planning.plan.plan_units", lambda *_: (_ for _ in ()).throw(Refused("expected x, found y"))
-    )
+    refuses = Mock(side_effect=Refused("expected x, found y"))
+    monkeypatch.setattr("tunegate.harness.gate.planning.plan.plan_units", refuses)
     done = CliRunner().invoke(app, ["plan"])
 
     assert (done.exit_code, done.stderr) == (4, "expected x, found y\n")
@@ -102,7 +102,7 @@ def test_an_error_of_ours_keeps_its_code_and_leaves_no_file(home, monkeypatch):
 
 
 def test_an_interrupted_command_ends_with_2(home, monkeypatch):
-    monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", interrupted)
+    monkeypatch.setattr("tunegate.harness.gate.planning.plan.plan_units", interrupted)
     done = CliRunner().invoke(app, ["plan"])
 
     assert (done.exit_code, done.stderr) == (2, "interrupted; run the same command again to continue\n")
@@ -130,14 +130,14 @@ def desk(project: Project, monkeypatch) -> Project:
 
 PLACES = {
     "while the fixtures are read": "tunegate.harness.session.selection.load_tasks",
-    "while items are made": "tunegate.harness.pytest_plugin.items.State.gate_items",
-    "while items are ordered": "tunegate.harness.pytest_plugin.items.State.see",
-    "while the selection is fixed": "tunegate.harness.pytest_plugin.items.State.select",
+    "while items are made": "tunegate.harness.session.pytest_plugin.items.State.gate_items",
+    "while items are ordered": "tunegate.harness.session.pytest_plugin.items.State.see",
+    "while the selection is fixed": "tunegate.harness.session.pytest_plugin.items.State.select",
     "while it is judged": "tunegate.harness.session.run.Session.execute",
-    "while a case is checked": "tunegate.harness.pytest_plugin.items.case_failure",
-    "while a gate is checked": "tunegate.harness.pytest_plugin.items.gate.exempted",
-    "while a failure is excused": "tunegate.harness.pytest_plugin.items.CaseItem.exemption",
-    "while the summary is written": "tunegate.harness.pytest_plugin.items.print_record",
+    "while a case is checked": "tunegate.harness.session.pytest_plugin.items.case_failure",
+    "while a gate is checked": "tunegate.harness.session.pytest_plugin.items.gate.exempted",
+    "while a failure is excused": "tunegate.harness.session.pytest_plugin.items.CaseItem.exemption",
+    "while the summary is written": "tunegate.harness.session.pytest_plugin.items.print_record",
 }
 
 
@@ -153,7 +153,7 @@ def test_an_unexpected_error_of_ours_ends_pytest_with_3(desk: Project, monkeypat
 
 
 def test_so_does_one_while_a_fixture_file_is_collected(desk: Project, monkeypatch):
-    monkeypatch.setattr("tunegate.harness.pytest_plugin.items.State.file_items", broken)
+    monkeypatch.setattr("tunegate.harness.session.pytest_plugin.items.State.file_items", broken)
     result = desk.pytester.runpytest("fixtures", "--tg-model=replay:outputs.jsonl")
 
     assert result.ret == 3

@@ -8,20 +8,20 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tests.support.paths import ROOT
-from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.baselines.diff import question_differences
-from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.cases.model import Case
+from tunegate.harness.checks.text.phrases import Phrases
+from tunegate.harness.checks.text.reading import read
 from tunegate.harness.checks.vocabulary.terms import forms_of
 from tunegate.harness.cli.demo import copy_units
-from tunegate.harness.diagnosis.diagnosis import read_diagnosis
-from tunegate.harness.diagnosis.eligibility import find_diagnosis
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
+from tunegate.harness.history.baselines.diff import question_differences
+from tunegate.harness.history.baselines.store import read_baseline
 from tunegate.harness.models.prompts import requests
+from tunegate.harness.release.diagnosis.diagnosis import read_diagnosis
+from tunegate.harness.release.diagnosis.eligibility import find_diagnosis
 from tunegate.harness.rows.examples import read_examples
 from tunegate.harness.rows.normalize import normalise
-from tunegate.harness.text.phrases import Phrases
-from tunegate.harness.text.reading import read
 
 TASKS = load_tasks(ROOT / "fixtures")
 ROWS = read_examples(sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl")), TASKS[0])

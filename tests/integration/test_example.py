@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from tests.support.example import EXAMPLE, cases
 from tests.support.paths import ROOT
-from tunegate.harness.baselines.diff import question_differences
-from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import find_unit, load_tasks
-from tunegate.harness.lint.rules import lint_fixtures
+from tunegate.harness.history.baselines.diff import question_differences
+from tunegate.harness.history.baselines.store import read_baseline
+from tunegate.harness.review.lint.rules import lint_fixtures
 from tunegate.harness.rows.examples import read_examples
 from tunegate.harness.rows.normalize import normalise
 from tunegate.trainers.config.recipe import read_recipe

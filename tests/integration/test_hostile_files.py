@@ -18,7 +18,7 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.session.run import Session
 
 BASE = "baselines/replay-gpt/desk/triage.json"

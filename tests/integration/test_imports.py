@@ -30,7 +30,7 @@ def test_the_check_for_heavy_libraries_sees_one(tmp_path):
 
 
 def test_the_plugin_loads_nothing_heavy(tmp_path):
-    assert loaded("import tunegate.harness.pytest_plugin.plugin", folder=tmp_path) == []
+    assert loaded("import tunegate.harness.session.pytest_plugin.plugin", folder=tmp_path) == []
 
 
 def test_lint_loads_nothing_heavy(tmp_path):
@@ -77,7 +77,7 @@ def test_packages_import_only_downwards(house):
         ("harness/checks/cost.py", "tunegate.harness.checks.short_answer"),
         ("trainers/config/recipe.py", "tunegate.trainers.training.loop"),
         ("harness/cli/main.py", "tunegate.trainers.commands"),
-        ("harness/session/run.py", "tunegate.harness.diagnosis.diagnosis"),
+        ("harness/session/run.py", "tunegate.harness.release.diagnosis.diagnosis"),
         ("harness/models/api.py", "tunegate.harness.models.local.huggingface"),
         ("harness/models/served/server.py", "tunegate.harness.models.local.loglikelihood"),
     ],

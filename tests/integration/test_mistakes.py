@@ -18,11 +18,11 @@ from tests.support.paths import ROOT
 from tests.support.project import INI
 from tests.support.spoil import Place, Ran
 from tests.support.units import write_outputs
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cli.main import app
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.session.run import Session
 
 PAGE = ROOT / "tests" / "golden" / "mistakes.md"

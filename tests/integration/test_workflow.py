@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from tests.support.paths import ROOT
+from tunegate.harness.begin.scaffold.task import render
 from tunegate.harness.reporting.decision import read_inputs
-from tunegate.harness.scaffold.task import render
 
 SCRIPTS = ROOT / ".github"
 BIN = str(Path(sys.executable).parent)  # where pip puts what it installs

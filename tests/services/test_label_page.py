@@ -22,8 +22,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.support.hostile_page import HOSTILE
 from tests.support.labelling import key_for, two_outputs, write_questions
 from tests.support.page_in_chromium import CHROMIUM, DESKTOP, FLAGS, PHONE
+from tunegate.harness.cases.traffic.labels import read_labels
 from tunegate.harness.labelling.questions import Question
-from tunegate.harness.traffic.labels import read_labels
 
 pytestmark = pytest.mark.skipif(not CHROMIUM and not os.environ.get("CI"), reason="no Chromium is installed")
 COUNT = 30

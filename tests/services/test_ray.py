@@ -21,14 +21,14 @@ from tests.support.records import record, units_of, write_desk
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import results_of
-from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.models.evaluation.record import results_of
+from tunegate.harness.models.evaluation.scoring import evaluate
 from tunegate.harness.models.local import worker_pool
 from tunegate.harness.models.local.worker_pool import SETTINGS, WorkerPool
 from tunegate.harness.models.model_options import ModelOptions, RayOptions
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.models.prompts import requests
-from tunegate.harness.options.run import Options
 
 WHO = Fingerprint(SUBJECT, ENGINE, NAMES)
 

@@ -13,7 +13,7 @@ import yaml
 
 from tests.slow.test_action import BIN, base, git, write_answers  # noqa: F401  (a fixture)
 from tests.support.paths import ROOT
-from tunegate.harness.scaffold.origin import PLACEHOLDER
+from tunegate.harness.begin.scaffold.origin import PLACEHOLDER
 
 GUIDE = (ROOT / "docs/ci.md").read_text("utf-8")
 MODEL = "--model=replay:mine=outputs/new.jsonl"

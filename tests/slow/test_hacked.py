@@ -17,9 +17,9 @@ from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.evaluation.record import read_record
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.session.run import Session
 
 #: Two weak checks: of the form, what begins with a letter, a digit or a sign; and a text that is short.

@@ -26,7 +26,7 @@ from tests.support.paths import ROOT
 from tests.support.records import write_policy
 from tests.support.units import write_unit
 from tests.support.workflows import Runner, keeps, programs, read
-from tunegate.harness.scaffold.origin import PLACEHOLDER
+from tunegate.harness.begin.scaffold.origin import PLACEHOLDER
 
 TOKEN = "ghs_a-token-that-writes"
 HELD = f"tunegate @ git+https://github.com/o/tunegate@{'a' * 40}"

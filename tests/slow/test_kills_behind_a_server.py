@@ -23,7 +23,7 @@ from tests.support.fault_server import Act, FaultServer, Handler, answers, servi
 from tests.support.paths import ROOT
 from tests.support.records import write_desk, write_policy
 from tunegate.harness.core.files import digest
-from tunegate.harness.ledger.store import LEDGER
+from tunegate.harness.history.ledger.store import LEDGER
 
 CASES, IN_FLIGHT = 40, 4
 MOMENTS = (1, 2, 3, 5, 8, 13, 21, 30, 39, 40)  # answers that came before the kill

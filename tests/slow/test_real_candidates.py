@@ -13,7 +13,7 @@ import pytest
 from tests.support.gated import commit_to_main, git, invoke, ok
 from tests.support.paths import ROOT
 from tests.support.records import write_policy
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.resolve import resolve
 

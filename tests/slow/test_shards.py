@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from tests.support.divided import differing, executed, write_divisible
 from tunegate.harness.cli.main import app
-from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.evaluation.shards import Shard
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.evaluation.record import read_record
+from tunegate.harness.models.evaluation.shards import Shard
+from tunegate.harness.models.options.run import Options
 
 pytestmark = pytest.mark.real
 

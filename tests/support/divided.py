@@ -13,8 +13,8 @@ import yaml
 from tests.support.paths import ROOT
 from tests.support.records import write_desk
 from tunegate.harness.core.progress import Watch, quiet
-from tunegate.harness.evaluation.noise import TOLERANCE
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.evaluation.noise import TOLERANCE
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.session.run import Session
 
 VARIES = {"created", "digest"}  # from one run to the next

@@ -16,8 +16,8 @@ from tests.support.records import write_policy
 from tests.support.units import write_unit
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import stamped
-from tunegate.harness.ledger.ledger import Event
-from tunegate.harness.ledger.store import append
+from tunegate.harness.history.ledger.ledger import Event
+from tunegate.harness.history.ledger.store import append
 
 GOOD, BAD = '{"product": "boiler"}', "no idea"
 IDS = [f"c{number:02d}" for number in range(40)]

@@ -21,7 +21,6 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 
 from tests.support.paths import ROOT
-from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks import short_answer as questions
 from tunegate.harness.checks.base import Outcome
 from tunegate.harness.checks.schema import check as schema
@@ -30,6 +29,7 @@ from tunegate.harness.checks.schema.formats import FORMATS
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.voice import check as voice
 from tunegate.harness.checks.voice import content
+from tunegate.harness.core.authoring.document import Document
 
 Judging = Callable[[], list[Outcome]]
 

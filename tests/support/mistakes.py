@@ -52,7 +52,7 @@ ISOLATED = BY_GATE.replace("tuned", "third")
 OWN_CHECKS = '[tool.tunegate]\nchecks = "checks.py"'
 REACHING = """
 import tunegate.harness.gate.rule as rule
-import tunegate.harness.change.decide as decide
+import tunegate.harness.review.change.decide as decide
 from tunegate import CheckKind
 rule.task_blocked = lambda *_: False
 decide.blocking = lambda *_: ()

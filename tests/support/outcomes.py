@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from tests.support.paths import ROOT
 from tests.support.tools import ORDER, tool_set
-from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.base import CheckKind, HasTools, Outcome
 from tunegate.harness.checks.cost import Call, Price, Prices
 from tunegate.harness.checks.scored import Statement
+from tunegate.harness.core.authoring.document import Document
 from tunegate.harness.core.files import digest
 
 TOOLS = tool_set([{"name": "cancel", "parameters": ORDER}])

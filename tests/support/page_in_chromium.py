@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.evaluation.remarks import cause, note
-from tunegate.harness.evaluation.sidecar import CaseContext
+from tunegate.harness.models.evaluation.remarks import cause, note
+from tunegate.harness.models.evaluation.sidecar import CaseContext
 from tunegate.harness.reporting.compared import ComparedSide
 from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.html import INDEX, MOST_INSIDE, PIECES, write_html

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.units import write_unit
-from tunegate.harness.baselines.recording import write_baselines
-from tunegate.harness.baselines.store import state
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.core.files import stamped
-from tunegate.harness.evaluation.record import Record, Result, results_of
-from tunegate.harness.evaluation.scoring import score_completion, summarize
-from tunegate.harness.ledger.journal import undo_cut_off
+from tunegate.harness.history.baselines.recording import write_baselines
+from tunegate.harness.history.baselines.store import state
+from tunegate.harness.history.ledger.journal import undo_cut_off
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.evaluation.record import Record, Result, results_of
+from tunegate.harness.models.evaluation.scoring import score_completion, summarize
 from tunegate.harness.models.replay import Replay
 
 LOCAL = {"model": "tiny-12345678", "base": "b" * 64, "tokenizer": "c" * 64, "template": "d" * 64, "rung": "as-is"}

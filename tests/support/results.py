@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.paths import ROOT
-from tunegate.harness.results.zipped import open_zip
+from tunegate.harness.begin.results.zipped import open_zip
 
 DATA = ROOT / "tests" / "data" / "results"
 #: What neither a file of a tool nor the names say: more of it is better.

@@ -17,9 +17,9 @@ from msgspec.json import schema_components
 
 from tunegate.harness.cases.json_schemas import DIALECT, Schema
 from tunegate.harness.core.typed import OPTIONAL, UNWRITTEN
-from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
-from tunegate.harness.evaluation.sidecar import CaseContext
-from tunegate.harness.evaluation.verdict import PartVerdict, UnitVerdict
+from tunegate.harness.models.evaluation.record import SCHEMA_VERSION, Record
+from tunegate.harness.models.evaluation.sidecar import CaseContext
+from tunegate.harness.models.evaluation.verdict import PartVerdict, UnitVerdict
 
 TEXT, NULL, NUMBER = {"type": "string"}, {"type": "null"}, {"type": "number"}
 TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}

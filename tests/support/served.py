@@ -11,14 +11,14 @@ from typing import Any
 from tests.support.records import training_record, write_desk, write_policy
 from tunegate.harness.core.files import stamped
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.evaluation.record import read_record
 from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.options.run import Options
-from tunegate.harness.parity.parity import Parity, compare_served, read_scored
-from tunegate.harness.parity.scored_adapter import ScoredAdapter
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.release.export import merge_adapter
+from tunegate.harness.release.parity.parity import Parity, compare_served, read_scored
+from tunegate.harness.release.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.session.run import Session
 
 PASSAGES = """

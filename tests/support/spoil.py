@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunegate.harness.core.files import stamped, write_json
-from tunegate.harness.ledger.journal import JOURNAL
-from tunegate.harness.ledger.ledger import Event, EventKind
-from tunegate.harness.ledger.store import append
+from tunegate.harness.history.ledger.journal import JOURNAL
+from tunegate.harness.history.ledger.ledger import Event, EventKind
+from tunegate.harness.history.ledger.store import append
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.conversion import cache_folder
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.document import Document
+from tunegate.harness.checks.outputs.message import read_message
 from tunegate.harness.checks.tools.check import KIND, ToolsCheck
 from tunegate.harness.checks.tools.definitions import ToolSet, read_tools
-from tunegate.harness.outputs.message import read_message
+from tunegate.harness.core.authoring.document import Document
 
 TICKET = {
     "type": "object",

@@ -12,11 +12,11 @@ from tests.support.records import write_policy
 from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Case, Unit
-from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.evaluation.verdict import UnitVerdict
+from tunegate.harness.cases.traffic.labels import Label, Pair, append_label
 from tunegate.harness.labelling.judge import judge_requests
 from tunegate.harness.labelling.of_unit import differing_outputs, unit_questions
-from tunegate.harness.traffic.labels import Label, Pair, append_label
+from tunegate.harness.models.evaluation.record import read_record
+from tunegate.harness.models.evaluation.verdict import UnitVerdict
 
 OTHER = '{"product": "radiator"}'
 KEY = "desk/production"

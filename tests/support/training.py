@@ -15,8 +15,8 @@ from tests.support.kept import Kept
 from tests.support.units import write_unit
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.session.run import Session
 
 PRODUCTS = ("boiler", "radiator")

@@ -19,13 +19,13 @@ from jsonschema import Draft202012Validator
 
 from tests.support.guides import FOLLOWED, Block, blocks
 from tests.support.paths import ROOT
-from tunegate.harness.authoring.yaml_reader import parse_yaml
 from tunegate.harness.cases.json_schemas import fixture_schema, published_schema
 from tunegate.harness.checks.registry import project_kinds
+from tunegate.harness.core.authoring.yaml_reader import parse_yaml
 from tunegate.harness.core.errors import TunegateError
 from tunegate.harness.models.adapter_reference import SCHEMA as REFERENCE
-from tunegate.harness.options.settings import read_settings
-from tunegate.harness.options.table import OPTIONS
+from tunegate.harness.models.options.settings import read_settings
+from tunegate.harness.models.options.table import OPTIONS
 from tunegate.trainers.config.recipe import RECIPE_SCHEMA
 
 PAGES = [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/*.md"))]

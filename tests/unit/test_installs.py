@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.paths import ROOT
-from tunegate.harness.scaffold.origin import PLACEHOLDER
+from tunegate.harness.begin.scaffold.origin import PLACEHOLDER
 
 SUFFIXES = {".md", ".yml", ".yaml", ".j2", ".sh", ".txt", ".toml"}
 LEFT_OUT = {".venv", ".git", "node_modules", "build", "dist", "src", "out", "results"}

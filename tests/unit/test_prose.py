@@ -45,14 +45,14 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("harness/models/cache.py", "SELECT key, answer"): "the same column",
     ("harness/models/prompts.py", "holds the answer alone"): "a prompt: other words would be another request",
     (
-        "harness/results/tool_rows.py",
+        "harness/begin/results/tool_rows.py",
         "are answered with",
     ): "a user's message is, by a call",
-    ("harness/scaffold/origin.py", "if extra else ''"): "code in an f-string",
-    ("harness/scaffold/starters.py", "signs with someone else."): "an example's text",
-    ("harness/scaffold/suites.py", "Answer in "): "a prompt",
+    ("harness/begin/scaffold/origin.py", "if extra else ''"): "code in an f-string",
+    ("harness/begin/scaffold/starters.py", "signs with someone else."): "an example's text",
+    ("harness/begin/scaffold/suites.py", "Answer in "): "a prompt",
     ("harness/labelling/judge.py", "Answer with one word"): "a prompt",
-    ("harness/scaffold/templates/README.md.j2", "--expect answer"): "a column's name",
+    ("harness/begin/scaffold/templates/README.md.j2", "--expect answer"): "a column's name",
 }
 
 #: What is not a sentence in a file of another language: keys, tags of templates, keywords, commands.

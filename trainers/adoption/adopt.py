@@ -13,23 +13,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.columnar import hub_name
-from tunegate.harness.baselines.diagnosed import diagnosis_path
 from tunegate.harness.cases.loader import find_tasks, load_tasks
 from tunegate.harness.cases.rewarding import RewardingCheck, rewarding_check
+from tunegate.harness.core.authoring.columnar import hub_name
 from tunegate.harness.core.errors import CouldNotRun, Refused, UsageError, show_path
 from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import stamped, write_json
-from tunegate.harness.diagnosis.eligibility import (
+from tunegate.harness.history.baselines.diagnosed import diagnosis_path
+from tunegate.harness.models.adapter_reference import SUFFIX
+from tunegate.harness.models.adapters import ADOPTED, TRAINING, adapter_digest, training_record
+from tunegate.harness.models.prompts import requests
+from tunegate.harness.release.diagnosis.eligibility import (
     OVERRIDE,
     eligibility,
     find_diagnosis,
     how_to_diagnose,
     undiagnosed,
 )
-from tunegate.harness.models.adapter_reference import SUFFIX
-from tunegate.harness.models.adapters import ADOPTED, TRAINING, adapter_digest, training_record
-from tunegate.harness.models.prompts import requests
 from tunegate.harness.release.manifest import MANIFEST
 from tunegate.trainers.adoption.claim import SAMPLE, Losses, TestedClaim, losses, sampled, weigh
 from tunegate.trainers.adoption.foreign_rows import foreign_rows

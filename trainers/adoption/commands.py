@@ -50,7 +50,7 @@ def adopt(
     """
     from tunegate.harness.core.files import working_folder
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.diagnosis.eligibility import check_any_diagnosis
+    from tunegate.harness.release.diagnosis.eligibility import check_any_diagnosis
 
     check_reason("--override", override)
     tuned = _tuned(cases, task)

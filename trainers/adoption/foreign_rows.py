@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from tunegate.harness.cases.model import Case, Task, Unit
+from tunegate.harness.checks.outputs.message import ARGUMENTS, CALLS, read_message
 from tunegate.harness.models.prompts import messages
-from tunegate.harness.outputs.message import ARGUMENTS, CALLS, read_message
 from tunegate.harness.rows.examples import Example
 
 Style = Callable[[Any], str]

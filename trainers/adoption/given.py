@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.columnar import hub_name
+from tunegate.harness.core.authoring.columnar import hub_name
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import write_json

@@ -20,7 +20,7 @@ from tunegate.harness.models.probe import PROBE
 from tunegate.harness.models.resolve import MORE_TEMPLATES, TEMPLATE, loaded_weights, not_loaded, own_code
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.harness.models.whole_model import files_beside
-from tunegate.harness.parity.configs import architecture_of, config_findings
+from tunegate.harness.release.parity.configs import architecture_of, config_findings
 
 UNRELATED = 0.1  # a cosine
 #: How the files of a tokenizer are called.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunegate.harness.authoring.document import Document
+from tunegate.harness.core.authoring.document import Document
 from tunegate.harness.core.errors import Problem, show_path
 
 EXEMPTIONS_SCHEMA = {

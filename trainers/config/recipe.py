@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.columnar import HUB_FORM, HUB_NAME, hub_name
-from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.validation import validate
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.authoring.columnar import HUB_FORM, HUB_NAME, hub_name
+from tunegate.harness.core.authoring.document import Document
+from tunegate.harness.core.authoring.validation import validate
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import canonical
 from tunegate.harness.models.model_options import ModelOptions

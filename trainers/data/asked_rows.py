@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.checks.base import constraint_of_check
-from tunegate.harness.evaluation.scoring import score_completion
 from tunegate.harness.models.api import Completion, Request
+from tunegate.harness.models.evaluation.scoring import score_completion
 from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS, with_shots
 from tunegate.harness.rows.examples import Example

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from tunegate.harness.outputs.message import read_output
+from tunegate.harness.checks.outputs.message import read_output
+from tunegate.harness.checks.text.near_copies import folded_text, near_copies
 from tunegate.harness.rows.examples import Example
-from tunegate.harness.text.near_copies import folded_text, near_copies
 
 NEAR = 0.8  # Jaccard of the characters' 5-grams
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tunegate.harness.checks.outputs.message import read_output
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.outputs.message import read_output
 from tunegate.harness.rows.examples import Example, parsed_output
 
 ROWS_PER_VALUE = 4  # on average, of a field whose values are labels

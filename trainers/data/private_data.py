@@ -9,8 +9,8 @@ from typing import Any
 
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.privacy.detectors import find_private
 from tunegate.harness.rows.examples import Example, parsed_output
+from tunegate.harness.rows.privacy.detectors import find_private
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.validation import settle_rows
 

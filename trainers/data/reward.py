@@ -7,15 +7,15 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from tunegate.harness.authoring.document import show_value
 from tunegate.harness.cases.conversation import TOOL, USER, joined, read_input
 from tunegate.harness.cases.model import Task
 from tunegate.harness.checks.base import Check, Outcome
+from tunegate.harness.checks.outputs.message import read_message, read_output
 from tunegate.harness.checks.tools.check import ToolsCheck
+from tunegate.harness.core.authoring.document import show_value
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.scoring import prepare_checks
-from tunegate.harness.outputs.message import read_message, read_output
+from tunegate.harness.models.evaluation.scoring import prepare_checks
 from tunegate.harness.rows.examples import SAID, STEPS
 from tunegate.harness.rows.row_forms import without_nulls
 from tunegate.trainers.data.validation import why_not_graded

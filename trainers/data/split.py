@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from tunegate.harness.checks.text.near_copies import near_copies
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.rows.examples import Example
-from tunegate.harness.text.near_copies import near_copies
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.duplicates import NEAR
 from tunegate.trainers.data.preference import Data

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.base import Check, Finding, Outcome
+from tunegate.harness.checks.outputs.message import content_of
 from tunegate.harness.checks.tools.check import ToolsCheck
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.scoring import prepare_checks
-from tunegate.harness.outputs.message import content_of
+from tunegate.harness.models.evaluation.scoring import prepare_checks
 from tunegate.harness.rows.examples import Example
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import DROP, REFUSE

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from tunegate.harness.authoring.document import show_value
+from tunegate.harness.checks.outputs.message import read_output
+from tunegate.harness.core.authoring.document import show_value
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.models.tokenizer import render_prompt, render_reply
 from tunegate.harness.models.tool_format import ToolFormat, TrainingFormat, format_of, training_format
 from tunegate.harness.models.tool_replies import read_reply
-from tunegate.harness.outputs.message import read_output
 from tunegate.harness.rows.examples import Example
 
 

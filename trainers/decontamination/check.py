@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.cases.model import Task
+from tunegate.harness.checks.embeddings import embedder_digest
 from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch, quiet
-from tunegate.harness.embeddings import embedder_digest
 from tunegate.harness.rows.examples import Example
 from tunegate.harness.rows.search import Comparison, search
 from tunegate.harness.rows.thresholds import REFUSE, REVIEW, Near, nearest_first

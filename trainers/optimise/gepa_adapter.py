@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tunegate.harness.evaluation.record import Result
-from tunegate.harness.evaluation.scoring import UNSCORED, score_completion
 from tunegate.harness.models.api import Messages, Request
+from tunegate.harness.models.evaluation.record import Result
+from tunegate.harness.models.evaluation.scoring import UNSCORED, score_completion
 from tunegate.trainers.data.asked_rows import AskedRow
 from tunegate.trainers.optimise.metered import Metered
 from tunegate.trainers.optimise.reflection import SYSTEM, shortened_text

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tunegate.harness.diagnosis.optimised import Spent
 from tunegate.harness.models.api import Completion, Model, Request
+from tunegate.harness.release.diagnosis.optimised import Spent
 
 
 class Metered:

@@ -10,9 +10,9 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.optimised import Optimisation, OptimisedPrompt
-from tunegate.harness.evaluation.scoring import prepare_checks
 from tunegate.harness.models.api import Model
+from tunegate.harness.models.evaluation.scoring import prepare_checks
+from tunegate.harness.release.diagnosis.optimised import Optimisation, OptimisedPrompt
 from tunegate.trainers.optimise.gepa_adapter import GepaAdapter, PromptRow
 from tunegate.trainers.optimise.metered import Metered
 from tunegate.trainers.optimise.reflection import SYSTEM, Reflection

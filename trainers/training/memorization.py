@@ -20,8 +20,8 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.tokenizer import render_prompt
-from tunegate.harness.privacy.detectors import squeezed, value_digest
 from tunegate.harness.rows.examples import Example
+from tunegate.harness.rows.privacy.detectors import squeezed, value_digest
 from tunegate.trainers.data.private_data import PrivateData
 from tunegate.trainers.data.writer import writer_of
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.core.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch

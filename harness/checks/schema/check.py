@@ -10,9 +10,8 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, TypeVar, cast
 
-from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.authoring.validation import mapping_schema
 from tunegate.harness.checks.base import CheckKind, ClosedValue, Constraint, Finding, Outcome
+from tunegate.harness.checks.outputs.json_text import MAX_FINDINGS, Extract, JsonText, read_json_text
 from tunegate.harness.checks.schema.dialects import Dialects, subschemas
 from tunegate.harness.checks.schema.expected_keys import unknown_keys
 from tunegate.harness.checks.schema.grading import FieldRule, Grader, Leaves, ListsTooLong, counted, share, wrong
@@ -29,9 +28,10 @@ from tunegate.harness.checks.schema.pass_rule import (
 from tunegate.harness.checks.schema.schema_fields import SchemaFields, is_below, schema_fields
 from tunegate.harness.checks.schema.schema_file import SchemaFile, read_schema
 from tunegate.harness.checks.schema.validator import Validator
+from tunegate.harness.core.authoring.document import Document, Where, show_value
+from tunegate.harness.core.authoring.validation import mapping_schema
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 from tunegate.harness.core.files import canonical, digest
-from tunegate.harness.outputs.json_text import MAX_FINDINGS, Extract, JsonText, read_json_text
 
 Match = Literal["subset", "whole"]
 _Found = TypeVar("_Found")

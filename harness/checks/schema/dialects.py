@@ -20,7 +20,7 @@ from jsonschema import (
 )
 from jsonschema.protocols import Validator
 
-from tunegate.harness.authoring.document import Where
+from tunegate.harness.core.authoring.document import Where
 
 Draft = type[Validator]
 

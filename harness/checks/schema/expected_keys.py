@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tunegate.harness.authoring.document import Where, show_where
 from tunegate.harness.checks.schema.alternatives import ANY_OF, meant_any_of
+from tunegate.harness.core.authoring.document import Where, show_where
 
 _SIDE_BY_SIDE = ("allOf", "anyOf", "oneOf")
 _BRANCHES = ("then", "else")

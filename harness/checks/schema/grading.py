@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tunegate.harness.authoring.document import Where, show_value
 from tunegate.harness.checks.base import FieldCount, Finding
+from tunegate.harness.checks.outputs.json_text import equality_key, json_path, show_json
 from tunegate.harness.checks.schema.alternatives import alternatives
 from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, known_field_name
 from tunegate.harness.checks.schema.values import Meaning, same_value
-from tunegate.harness.outputs.json_text import equality_key, json_path, show_json
+from tunegate.harness.core.authoring.document import Where, show_value
 
 OTHER_KEYS = "(other keys)"  # keys that the schema does not name: a model can invent any number
 OTHER_VALUE = "another value"

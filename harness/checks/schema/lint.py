@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where, show_where
+from tunegate.harness.checks.outputs.json_text import json_path, show_json
 from tunegate.harness.checks.schema.alternatives import meant_any_of, resembles_any_of
 from tunegate.harness.checks.schema.dialects import (
     HOLD_SCHEMAS,
@@ -27,8 +27,8 @@ from tunegate.harness.checks.schema.formats import FORMATS, INTEGERS
 from tunegate.harness.checks.schema.pass_rule import name_of_place
 from tunegate.harness.checks.schema.schema_fields import SchemaFields, schema_fields
 from tunegate.harness.checks.schema.validator import Validator
+from tunegate.harness.core.authoring.document import Document, Where, show_where
 from tunegate.harness.core.errors import LintWarning
-from tunegate.harness.outputs.json_text import json_path, show_json
 
 # besides those that hold schemas: keywords of all drafts, and those that OpenAPI adds
 _PLAIN = {

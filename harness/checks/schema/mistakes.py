@@ -7,14 +7,14 @@ from typing import Any
 
 import jsonschema_rs
 
-from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.checks.outputs.json_text import show_json
 from tunegate.harness.checks.schema.dialects import Dialects, id_keyword, name_of
 from tunegate.harness.checks.schema.patterns import NO_PATTERN, is_refused, patterns_in, why_not
 from tunegate.harness.checks.schema.references import References
 from tunegate.harness.checks.schema.wording import KINDS, found_at
+from tunegate.harness.core.authoring.document import Document, Where
+from tunegate.harness.core.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import Problem
-from tunegate.harness.outputs.json_text import show_json
 
 A_PATTERN = "a regular expression of ECMA-262, the dialect of JSON Schema"
 INSIDE = "a reference inside this schema, such as #/$defs/name"

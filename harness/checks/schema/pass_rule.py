@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.authoring.validation import did_you_mean, mapping_schema
 from tunegate.harness.checks.schema.alternatives import ANY_OF, alternatives
 from tunegate.harness.checks.schema.grading import FieldRule, Leaf
 from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, is_below, known_field_name
 from tunegate.harness.checks.schema.values import read_date, read_quantity, unit_registry
+from tunegate.harness.core.authoring.document import Document, Where, show_value
+from tunegate.harness.core.authoring.validation import did_you_mean, mapping_schema
 from tunegate.harness.core.errors import Problem
 
 _PATH = {"type": "string", "minLength": 1, "description": "the path of a field, such as `total` or `items[].price`"}

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-from tunegate.harness.authoring.document import Where
 from tunegate.harness.checks.schema.dialects import Subschema, subschemas
+from tunegate.harness.core.authoring.document import Where
 
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 Target = tuple[Where, Any]  # a place and its value

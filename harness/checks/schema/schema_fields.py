@@ -9,10 +9,10 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from tunegate.harness.checks.base import ClosedValue
+from tunegate.harness.checks.outputs.json_text import json_path, show_json
 from tunegate.harness.checks.schema.alternatives import alternatives
 from tunegate.harness.checks.schema.expected_keys import has_free_keys, schemas_beside
 from tunegate.harness.core.files import text_digest
-from tunegate.harness.outputs.json_text import json_path, show_json
 
 ROOT = "$"  # the name of an output that is not an object
 TAKEN = frozenset({"adherence", "exact", "passed"})  # names of parts of the pass rule that are not fields

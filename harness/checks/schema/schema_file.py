@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.utf8 import read_utf8
-from tunegate.harness.authoring.validation import did_you_mean
-from tunegate.harness.authoring.yaml_reader import part, read_yaml
+from tunegate.harness.checks.outputs.json_text import read_json_text, show_json
 from tunegate.harness.checks.schema.dialects import DRAFTS, TooLarge, draft_named
 from tunegate.harness.checks.schema.lint import dialect_notes, format_notes, schema_typos, warn_once
 from tunegate.harness.checks.schema.mistakes import mistakes
 from tunegate.harness.checks.schema.validator import Validator
+from tunegate.harness.core.authoring.document import Document, Where
+from tunegate.harness.core.authoring.utf8 import read_utf8
+from tunegate.harness.core.authoring.validation import did_you_mean
+from tunegate.harness.core.authoring.yaml_reader import part, read_yaml
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
 from tunegate.harness.core.garbage import no_collection
-from tunegate.harness.outputs.json_text import read_json_text, show_json
 
 UNFORESEEN = "a schema that the validator accepts"
 

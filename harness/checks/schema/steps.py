@@ -11,11 +11,11 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tunegate.harness.authoring.document import Where
+from tunegate.harness.checks.outputs.json_text import show_json
 from tunegate.harness.checks.schema.dialects import inside
 from tunegate.harness.checks.schema.patterns import MAX_TRIES, PATTERNS, is_heavy, patterns_in, tries
 from tunegate.harness.checks.schema.references import REFERENCES, References
-from tunegate.harness.outputs.json_text import show_json
+from tunegate.harness.core.authoring.document import Where
 
 MAX_VALUES = 10_000  # values in one output
 MAX_PAIRS = 50_000  # pairs of a subschema and a value

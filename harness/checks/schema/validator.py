@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import jsonschema_rs
 
-from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.checks.schema.dialects import Dialects, Subschema, uri_of
 from tunegate.harness.checks.schema.formats import FORMATS, INTEGERS, Width
@@ -20,6 +19,7 @@ from tunegate.harness.checks.schema.patterns import HEAVY, LIGHT, for_library, f
 from tunegate.harness.checks.schema.references import References
 from tunegate.harness.checks.schema.steps import MAX_REPORTED, MAX_STEPS, MAX_VALUES, Steps, TooMuch, size_of
 from tunegate.harness.checks.schema.wording import Reporter
+from tunegate.harness.core.authoring.document import Document, Where
 
 LIMIT = "schema.limit"  # the rule of findings about a reached bound
 

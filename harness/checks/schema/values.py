@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any, Literal
 
+from tunegate.harness.checks.text.months import MONTHS
 from tunegate.harness.core.extras import need
-from tunegate.harness.text.months import MONTHS
 
 Meaning = Literal["date", "quantity", "text"]
 MOST = 60  # characters of a text that is parsed as a date or a quantity

@@ -9,12 +9,12 @@ from typing import Any
 
 from jsonschema_rs import ValidationErrorKind as Kind
 
-from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.checks.base import Finding
+from tunegate.harness.checks.outputs.json_text import json_path, show_json
 from tunegate.harness.checks.schema.dialects import keyword_at
 from tunegate.harness.checks.schema.formats import Width
 from tunegate.harness.checks.schema.references import References
-from tunegate.harness.outputs.json_text import json_path, show_json
+from tunegate.harness.core.authoring.document import Document, Where
 
 KINDS = {
     "object": "an object", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a whole number",

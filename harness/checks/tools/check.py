@@ -8,9 +8,10 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import mapping_schema
 from tunegate.harness.checks.base import CheckKind, ClosedValue, Outcome
+from tunegate.harness.checks.outputs.finding import Finding
+from tunegate.harness.checks.outputs.json_text import MAX_FINDINGS, json_path, show_json
+from tunegate.harness.checks.outputs.message import Message, read_output
 from tunegate.harness.checks.schema.dialects import subschemas
 from tunegate.harness.checks.schema.grading import Leaf, Leaves, ListsTooLong, counted
 from tunegate.harness.checks.schema.pass_rule import FIELD_OPTIONS, read_rules, rule_problems
@@ -20,11 +21,10 @@ from tunegate.harness.checks.tools.definitions import Tool, ToolSet
 from tunegate.harness.checks.tools.expected import NONE, expect_schema, expected_problems
 from tunegate.harness.checks.tools.matching import TOOL, ToolGrader, tool_fields
 from tunegate.harness.checks.tools.validity import Offered
+from tunegate.harness.core.authoring.document import Document, Where
+from tunegate.harness.core.authoring.validation import mapping_schema
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 from tunegate.harness.core.files import canonical, digest
-from tunegate.harness.outputs.finding import Finding
-from tunegate.harness.outputs.json_text import MAX_FINDINGS, json_path, show_json
-from tunegate.harness.outputs.message import Message, read_output
 
 VALID, CALLED, NUMBER, NO_CALL, TEXT = "valid", "called", "number", "no call", "text"
 NO_TOOL = "null"  # the value of the tool's field where none fits, as JSON

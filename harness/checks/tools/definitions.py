@@ -14,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.authoring.validation import did_you_mean, mapping_schema, validate
 from tunegate.harness.checks.schema.schema_file import read_document, read_schema
 from tunegate.harness.checks.schema.validator import Validator
+from tunegate.harness.core.authoring.document import Document, Where, show_value
+from tunegate.harness.core.authoring.validation import did_you_mean, mapping_schema, validate
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 
 MOST_TOOLS = 128  # OpenAI takes no more

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.authoring.validation import did_you_mean, mapping_schema
 from tunegate.harness.checks.schema.grading import FieldRule
 from tunegate.harness.checks.schema.lint import impossible
 from tunegate.harness.checks.schema.pass_rule import name_of_place, plain_variants, unreadable
 from tunegate.harness.checks.tools.matching import MOST_EXPECTED, field_below
 from tunegate.harness.checks.tools.validity import Offered, lacking_arguments
+from tunegate.harness.core.authoring.document import Document, Where, show_value
+from tunegate.harness.core.authoring.validation import did_you_mean, mapping_schema
 from tunegate.harness.core.errors import Problem
 
 NONE = "none"

@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from tunegate.harness.outputs.finding import Finding
-from tunegate.harness.outputs.json_text import read_json_text
-from tunegate.harness.outputs.message import ToolCall, show_name
+from tunegate.harness.checks.outputs.finding import Finding
+from tunegate.harness.checks.outputs.json_text import read_json_text
+from tunegate.harness.checks.outputs.message import ToolCall, show_name
 
 RULE = "call.in-text"
 MOST_SEARCHED = 100_000  # characters of a text

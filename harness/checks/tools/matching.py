@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunegate.harness.checks.base import ClosedValue
+from tunegate.harness.checks.outputs.json_text import show_json
+from tunegate.harness.checks.outputs.message import CALLS, ToolCall, show_name
 from tunegate.harness.checks.schema.grading import FieldRule, Grader, Leaf, Leaves, belonging
 from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, schema_fields
 from tunegate.harness.checks.tools.definitions import Tool
-from tunegate.harness.outputs.json_text import show_json
-from tunegate.harness.outputs.message import CALLS, ToolCall, show_name
 
 MOST_EXPECTED = 32  # calls in an `expect`
 TOOL = "(tool)"  # the field of a call's name

@@ -8,15 +8,15 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.checks.outputs.finding import Finding
+from tunegate.harness.checks.outputs.json_text import MAX_FINDINGS, json_path
+from tunegate.harness.checks.outputs.message import CALLS, DOUBLE, Message, ToolCall, show_name
 from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.checks.tools.definitions import Tool
 from tunegate.harness.checks.tools.in_text import calls_in_text, written_twice
+from tunegate.harness.core.authoring.validation import did_you_mean
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.outputs.finding import Finding
-from tunegate.harness.outputs.json_text import MAX_FINDINGS, json_path
-from tunegate.harness.outputs.message import CALLS, DOUBLE, Message, ToolCall, show_name
 
 LACKS, NOT_OFFERED, EMPTY = "call.lacks", "call.not-offered", "message.empty"
 

@@ -8,15 +8,15 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import did_you_mean, mapping_schema
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
+from tunegate.harness.checks.text.phrases import Occurrence, Phrases
+from tunegate.harness.checks.text.reading import Reading, read, verbatim
 from tunegate.harness.checks.vocabulary.terms import forms_of, one_line, read_terms, wording_pattern
+from tunegate.harness.core.authoring.document import Document, Where
+from tunegate.harness.core.authoring.validation import did_you_mean, mapping_schema
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
-from tunegate.harness.text.phrases import Occurrence, Phrases
-from tunegate.harness.text.reading import Reading, read, verbatim
 
 MAX_CHARS = 20_000  # every term is searched for in the whole output
 MAX_FINDINGS = 20

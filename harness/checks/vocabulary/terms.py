@@ -14,14 +14,14 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.validation import mapping_schema, text_schema, validate
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.checks.text.phrases import Phrases, phrase_book
+from tunegate.harness.checks.text.reading import Reading, read
+from tunegate.harness.checks.text.segmentation import check_segmenter
+from tunegate.harness.checks.text.words import WordForms
+from tunegate.harness.core.authoring.document import Document
+from tunegate.harness.core.authoring.validation import mapping_schema, text_schema, validate
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem
-from tunegate.harness.text.phrases import Phrases, phrase_book
-from tunegate.harness.text.reading import Reading, read
-from tunegate.harness.text.segmentation import check_segmenter
-from tunegate.harness.text.words import WordForms
 
 MOST_LETTERS = 1000  # per term: patterns of much longer ones take seconds
 MOST_CONTRADICTIONS = 100  # reported per file

@@ -11,20 +11,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.authoring.validation import mapping_schema, text_schema, validate
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
+from tunegate.harness.checks.embeddings import embedder_digest
+from tunegate.harness.checks.text.phrases import Phrases
+from tunegate.harness.checks.text.reading import Reading, read, signs
+from tunegate.harness.checks.text.words import WordForms
 from tunegate.harness.checks.voice import degeneration
 from tunegate.harness.checks.voice.classifier import Metric, ReferencePair, ReportCard, fit_classifier
 from tunegate.harness.checks.voice.content import CONTENT, ContentCard, content_card, likeness
 from tunegate.harness.checks.voice.features import ENGLISH, LANGUAGES, SurfaceLanguage, surface_language, words
+from tunegate.harness.core.authoring.document import Document, Where, show_value
+from tunegate.harness.core.authoring.validation import mapping_schema, text_schema, validate
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
-from tunegate.harness.embeddings import embedder_digest
-from tunegate.harness.text.phrases import Phrases
-from tunegate.harness.text.reading import Reading, read, signs
-from tunegate.harness.text.words import WordForms
 
 SIDES = ("on", "off")
 MAX_CHARS = 4_000  # far more than the words that `degeneration` allows

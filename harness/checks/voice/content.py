@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunegate.harness.checks.embeddings import embed
 from tunegate.harness.checks.voice.classifier import LEAST_AUC, ReferencePair
-from tunegate.harness.embeddings import embed
 from tunegate.harness.statistics.auc import auc, auc_interval
 
 # Minimum cosine of an output to its case's `says`, because on-brand text with the wrong content passes every style

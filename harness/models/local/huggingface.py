@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.document import show_value
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Can
+from tunegate.harness.core.authoring.document import show_value
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest

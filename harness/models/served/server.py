@@ -13,6 +13,7 @@ from typing import Any
 from tunegate.harness.cases.conversation import ASSISTANT, chat_message
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Can
+from tunegate.harness.checks.outputs.message import CONTENT, read_message
 from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
@@ -66,7 +67,6 @@ from tunegate.harness.models.served.structured_outputs import (
     violation,
 )
 from tunegate.harness.models.tokenizer import encode, load_tokenizer, render_prompt
-from tunegate.harness.outputs.message import CONTENT, read_message
 
 Ask = Callable[[HttpClient, Request], Awaitable[Completion]]
 COMPLETIONS, CHAT = "completions", "chat/completions"

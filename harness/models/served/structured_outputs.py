@@ -9,10 +9,10 @@ from typing import Any
 
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
+from tunegate.harness.checks.outputs.json_text import read_json_text
 from tunegate.harness.checks.schema.validator import violations
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.models.api import GRAMMAR_OPTIONS, Request, Unconstrainable
-from tunegate.harness.outputs.json_text import read_json_text
 
 Fields = Callable[[Any], dict[str, Any]]
 OPENAI_WAYS = ("response_format", "json_schema")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.files import write_atomically
 from tunegate_facts.facts import stated, unfounded

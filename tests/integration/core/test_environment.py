@@ -17,8 +17,8 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.files import write_atomically, write_json
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.runs import next_name
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.evaluation.runs import next_name
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.session.run import Session
 
 GOOD = '{"product": "boiler"}'
@@ -117,7 +117,7 @@ class Clock(datetime):
 
 
 def test_a_run_after_the_clock_was_put_back_is_still_the_last(desk, monkeypatch):
-    monkeypatch.setattr("tunegate.harness.evaluation.runs.datetime", Clock)
+    monkeypatch.setattr("tunegate.harness.models.evaluation.runs.datetime", Clock)
     names = []
     for back in (timedelta(0), timedelta(hours=1), timedelta(0), timedelta(days=400)):
         monkeypatch.setattr(Clock, "at", Clock.at - back)

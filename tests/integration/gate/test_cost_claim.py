@@ -7,7 +7,7 @@ import json
 from tests.integration.checks.test_cost import lines, run
 from tests.support.project import Project
 from tests.unit.checks.test_cost import write_cost, write_task
-from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.models.evaluation.record import read_record
 
 # --- under pytest
 

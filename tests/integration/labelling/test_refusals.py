@@ -10,9 +10,9 @@ import pytest
 from tests.support.gated import invoke, ok
 from tests.support.records import write_policy
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.cases.traffic.labels import Label, append_label
 from tunegate.harness.labelling.of_unit import unit_questions
-from tunegate.harness.traffic.labels import Label, append_label
+from tunegate.harness.models.evaluation.record import read_record
 
 NO, YES = "I'd rather not.", "Gladly: first, open the door."
 CASES = 100

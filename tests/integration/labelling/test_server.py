@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from tests.support.hostile_page import HOSTILE
 from tests.support.labelling import two_outputs, write_questions
+from tunegate.harness.cases.traffic.labels import read_labels
 from tunegate.harness.cli.main import app
 from tunegate.harness.labelling.labelling import Labelling
 from tunegate.harness.labelling.questions import Question
 from tunegate.harness.labelling.server import LabelServer
-from tunegate.harness.traffic.labels import read_labels
 
 KEY = {"key": "3", "turn": 0}
 

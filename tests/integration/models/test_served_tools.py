@@ -11,13 +11,13 @@ from tests.support.fault_server import MODEL, Act, FaultServer, answers, says, s
 from tests.support.tools import ORDER, call, tool_set
 from tunegate.harness.cases.conversation import read_turns
 from tunegate.harness.cases.model import Decoding
+from tunegate.harness.checks.outputs.message import read_output
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served import http_client
 from tunegate.harness.models.served.server import Server
-from tunegate.harness.outputs.message import read_output
 
 TOOLS = tool_set([{"name": "cancel", "parameters": ORDER}]).tools
 CANCEL = '{"content": "", "tool_calls": [{"name": "cancel", "arguments": {"order": 7}}]}'

@@ -14,8 +14,8 @@ from tests.integration.models.test_huggingface import requests
 from tests.support.fault_server import Act, FaultServer, Handler, answers, reply, serving
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.core.typed import as_data, read_as
-from tunegate.harness.evaluation.record import Result
-from tunegate.harness.evaluation.scoring import score_completion
+from tunegate.harness.models.evaluation.record import Result
+from tunegate.harness.models.evaluation.scoring import score_completion
 from tunegate.harness.models.local.continuous_batching import RequestState
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions

@@ -13,6 +13,8 @@ from tests.support.tools import TOOLS, tool_set
 from tests.support.toy import ENDS, toy, toy_format
 from tunegate.harness.cases.conversation import read_turns, template_messages
 from tunegate.harness.cases.model import Decoding
+from tunegate.harness.checks.outputs.json_text import MAX_FINDINGS
+from tunegate.harness.checks.outputs.message import MOST_CALLS, Message, read_message, read_output
 from tunegate.harness.checks.tools.validity import Offered
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
@@ -25,8 +27,6 @@ from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.harness.models.tool_format import format_of, known_formats, named_format, training_format
 from tunegate.harness.models.tool_replies import read_reply
-from tunegate.harness.outputs.json_text import MAX_FINDINGS
-from tunegate.harness.outputs.message import MOST_CALLS, Message, read_message, read_output
 
 NAMES = tuple(ENDS)
 OFFERED = tool_set().tools

@@ -13,23 +13,23 @@ from typer.testing import CliRunner
 from tests.integration.release.test_remote import git
 from tests.support.records import LOCAL, answering, record, save, stamp, write_desk, write_policy
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, Desk, T
-from tunegate.harness.baselines import releases
-from tunegate.harness.baselines.store import baseline_path
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.diagnosis import write_diagnosis
-from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.ledger.evaluations import case_events
-from tunegate.harness.ledger.ledger import Event
-from tunegate.harness.ledger.ledger_git import push
-from tunegate.harness.ledger.store import LEDGER, append, event_path, read_ledger, write_event
+from tunegate.harness.history.baselines import releases
+from tunegate.harness.history.baselines.store import baseline_path
+from tunegate.harness.history.ledger.evaluations import case_events
+from tunegate.harness.history.ledger.ledger import Event
+from tunegate.harness.history.ledger.ledger_git import push
+from tunegate.harness.history.ledger.store import LEDGER, append, event_path, read_ledger, write_event
 from tunegate.harness.models import backends
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.models.evaluation.record import Record, read_record
 from tunegate.harness.release import remote as remotes
 from tunegate.harness.release.anchor import Anchor, Outside, compare_ledger
+from tunegate.harness.release.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.release.manifest import MANIFEST, read_manifest, verify_release
 from tunegate.harness.release.release import Released, release_adapter
 

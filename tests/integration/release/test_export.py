@@ -18,9 +18,9 @@ from tunegate.harness.core.files import is_as_stamped, stamped
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.local.huggingface import Base, load_base
-from tunegate.harness.parity.weights import weight_parity
 from tunegate.harness.release import export, gguf
 from tunegate.harness.release.export import MARKER, export_adapter
+from tunegate.harness.release.parity.weights import weight_parity
 
 
 @pytest.fixture(scope="module")

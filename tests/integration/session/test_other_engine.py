@@ -14,16 +14,16 @@ import pytest
 
 from tests.integration.session.test_session import local, release, seal, told  # noqa: F401  (a fixture)
 from tests.unit.session.test_session import IDS, judged, options  # noqa: F401  (a fixture)
-from tunegate.harness.baselines import recording
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.evaluation.run_facts import EngineChange
+from tunegate.harness.history.baselines import recording
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
+from tunegate.harness.models.evaluation.record import read_record
+from tunegate.harness.models.evaluation.run_facts import EngineChange
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.reporting.provenance import provenance
 from tunegate.harness.session.run import Session
 

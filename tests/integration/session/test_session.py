@@ -16,16 +16,16 @@ from tests.support.units import write_unit
 from tests.unit.session.test_session import GOOD, IDS, answers, judged, options  # noqa: F401  (a fixture)
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import CouldNotRun, Refused
-from tunegate.harness.evaluation.record import Noise, Record
-from tunegate.harness.ledger.evaluations import sealed_evaluations, unit_digests
-from tunegate.harness.ledger.ledger import Event
-from tunegate.harness.ledger.ledger_git import REF
-from tunegate.harness.ledger.store import read_ledger
+from tunegate.harness.history.ledger.evaluations import sealed_evaluations, unit_digests
+from tunegate.harness.history.ledger.ledger import Event
+from tunegate.harness.history.ledger.ledger_git import REF
+from tunegate.harness.history.ledger.store import read_ledger
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
+from tunegate.harness.models.evaluation.record import Noise, Record
 from tunegate.harness.models.local.continuous_batching import Batch
 from tunegate.harness.models.local.huggingface import Local
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.options.run import Options
 
 
 @pytest.fixture

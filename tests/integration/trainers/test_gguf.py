@@ -11,7 +11,7 @@ from tests.support.tiny import write_gguf
 from tests.support.training import Place, record_in
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import file_digest
-from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.models.evaluation.record import read_record
 
 
 @pytest.fixture

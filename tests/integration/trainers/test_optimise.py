@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.support.fault_server import Handler, reply, serving
 from tests.support.records import write_desk
 from tunegate.harness.cli.main import app
-from tunegate.harness.diagnosis.diagnosis import read_diagnosis
+from tunegate.harness.release.diagnosis.diagnosis import read_diagnosis
 
 pytest.importorskip("gepa")
 

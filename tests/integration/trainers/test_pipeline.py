@@ -18,8 +18,8 @@ from tunegate.harness.cases.rewarding import rewarding_check
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import digest, file_digest, stamped
 from tunegate.harness.core.typed import as_data
-from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.evaluation.record import read_record
 from tunegate.harness.models.identity import identify
 
 GRADING = "Grading rows with the task's own checks: 22"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.killed import TRAIN, Killed, same
 from tests.support.training import RECIPE, Place
-from tunegate.harness.ledger.store import read_ledger
+from tunegate.harness.history.ledger.store import read_ledger
 from tunegate.harness.models.adapters import adapter_digest, training_record
 
 SEARCH = {"lr": [1e-2, 1e-1], "r": [2, 4], "epochs": [1, 2], "seeds": 1}

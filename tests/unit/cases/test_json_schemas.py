@@ -16,10 +16,10 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from tests.support.paths import ROOT
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.json_schemas import PUBLISHED, made, published_schema
 from tunegate.harness.checks.registry import CHECKS, shipped_kinds
 from tunegate.harness.cli.main import app
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 
 DEMO = ROOT / "fixtures" / "support"
 FIXTURE = Draft202012Validator(published_schema("fixture"))

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tunegate.harness.authoring.document import Document
 from tunegate.harness.cases.template import fill, misspelt, unfill, unfilled
+from tunegate.harness.core.authoring.document import Document
 
 DOCUMENT = Document(Path("a.yaml"), {}, {("prompt", "template"): 3})
 WHERE = ("prompt", "template")

@@ -11,14 +11,14 @@ import pytest
 
 from tests.support.records import save
 from tests.support.units import write_unit
-from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.checks.cost import Call, CostCheck, Price, Prices
 from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.history.baselines.store import read_baseline
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.scoring import evaluate
 from tunegate.harness.models.replay import Replay
 
 PRICES = {"currency": "USD", "input_per_million": 1, "output_per_million": 10, "reason": "a test"}
@@ -282,7 +282,7 @@ def test_repeats_are_priced_one_by_one(tmp_path):
 
 
 def test_scored_again_a_record_scores_the_same(desk):
-    from tunegate.harness.evaluation.record import results_of
+    from tunegate.harness.models.evaluation.record import results_of
 
     first = judged(desk, {"a": answer("a", 100, 10), "b": answer("b", 50, 0)})
     again = judged(desk, {f"{key}{n}": each.as_completion(key, n) for key, n, each in results_of(first)})

@@ -46,7 +46,7 @@ def write(fixtures: Path, unit: str, suite: str, check: dict[str, Any], **more: 
 
 
 def check(row: str) -> Any:
-    from tunegate.harness.authoring.document import Document
+    from tunegate.harness.core.authoring.document import Document
 
     measure = row.partition("/")[2]
     return CHECKS[row].load({"measure": measure}, Document(Path("x.yaml"), {}, {}), ())

@@ -18,12 +18,12 @@ from tests.support.records import write_desk
 from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.evaluation.verdict import Claim
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims, p_lower
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.scoring import evaluate
+from tunegate.harness.models.evaluation.verdict import Claim
 from tunegate.harness.models.replay import Replay
 
 GOLDEN = FOLDER / "claims.md"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tunegate.harness.core import formatting
-from tunegate.harness.evaluation.remarks import warning
-from tunegate.harness.evaluation.verdict import Decided, TaskDecision, UnitVerdict, ValueFall
 from tunegate.harness.gate import decision_messages, messages
+from tunegate.harness.models.evaluation.remarks import warning
+from tunegate.harness.models.evaluation.verdict import Decided, TaskDecision, UnitVerdict, ValueFall
 
 
 def test_points_have_a_sign_and_no_negative_zero():

@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.verdict import NearScores, Proof, UnitVerdict
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.verdict import NearScores, Proof, UnitVerdict
 
 T = "desk/triage"
 

@@ -12,11 +12,11 @@ import pytest
 from tests.support.records import units_of, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.evaluation.verdict import NeverRight
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.families import SLICE_LEVEL
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.evaluation.scoring import evaluate
+from tunegate.harness.models.evaluation.verdict import NeverRight
 from tunegate.harness.models.replay import Replay
 from tunegate.harness.statistics.paired import p_worse, tarone_holm
 

@@ -13,8 +13,8 @@ from tunegate.harness.checks.base import FieldCount, Outcome
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.checks.schema.check import SchemaCheck
 from tunegate.harness.core.errors import Problem
-from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.evaluation.record import Record, Result
 from tunegate.harness.reporting.why import why_lines
 
 T, G = "desk/triage", "desk/replies"

@@ -16,10 +16,10 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.policy import Policy, Together, UnitPolicy, policy_changes
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.together import pooled
+from tunegate.harness.models.evaluation.record import Record, Result
+from tunegate.harness.models.evaluation.scoring import summarize
 
 T, C = "desk/triage", "desk/triage-cost"
 PRICES = {"currency": "USD", "input_per_million": 1, "output_per_million": 1, "reason": "a test"}

@@ -12,9 +12,9 @@ from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import stamped
-from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.evaluation.record import Record, read_record
+from tunegate.harness.models.evaluation.scoring import summarize
 
 T, G = "desk/triage", "desk/replies"
 ADAPTER, SERVING = "a" * 64, "b" * 64

@@ -14,11 +14,11 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Case
 from tunegate.harness.cases.rewarding import RewardingCheck, rewarding_check, targets_with_evidence
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import Record, parse_record
-from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.evaluation.verdict import TaskDecision
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.evaluation.record import Record, parse_record
+from tunegate.harness.models.evaluation.scoring import evaluate
+from tunegate.harness.models.evaluation.verdict import TaskDecision
 from tunegate.harness.models.replay import Replay
 
 PRODUCTS = ("boiler", "radiator")

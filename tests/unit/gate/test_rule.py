@@ -12,9 +12,9 @@ import pytest
 from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
-from tunegate.harness.evaluation.record import Noise, Record
-from tunegate.harness.evaluation.verdict import UnitVerdict
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.evaluation.record import Noise, Record
+from tunegate.harness.models.evaluation.verdict import UnitVerdict
 from tunegate.harness.statistics.power import fewest_cases
 
 T, G = "desk/triage", "desk/replies"

@@ -20,14 +20,14 @@ from tests.support.records import CaseKeys, record, write_desk, write_policy
 from tests.support.traffic import write_traffic
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.snapshot import VARIABLE, TrafficInput, write_snapshot
+from tunegate.harness.cases.traffic.labels import Label
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.files import canonical
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.run_facts import EngineChange, RunAgain
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.run_facts import EngineChange, RunAgain
 from tunegate.harness.reporting.headline import candidate_head
 from tunegate.harness.reporting.report import candidate_report
-from tunegate.harness.traffic.labels import Label
 
 REAL = json.loads((GOLDEN / "real_runs.json").read_text())
 SEALING = {"role": "target", "seals": "triage"}

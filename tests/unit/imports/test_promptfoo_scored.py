@@ -10,12 +10,12 @@ import yaml
 from tests.support.imports import config, fixtures_of, put
 from tests.support.results import pair_of
 from tests.unit.imports.test_promptfoo import result
+from tunegate.harness.begin.results.read import read_results
+from tunegate.harness.begin.results.scored_outputs import read_scored_outputs
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.imports.recognise import import_source
 from tunegate.harness.imports.write import write_import
-from tunegate.harness.results.read import read_results
-from tunegate.harness.results.scored_outputs import read_scored_outputs
 
 JS, OK = {"type": "javascript", "value": "output.length < 9"}, {"type": "contains", "value": "a"}
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.labelling import right_key, two_outputs
+from tunegate.harness.cases.traffic.labels import Label, append_label, read_labels
 from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.labelling.labelling import Labelling
 from tunegate.harness.labelling.questions import Question, read_questions
 from tunegate.harness.labelling.summary import summary_lines
 from tunegate.harness.labelling.terminal import label_in_terminal
-from tunegate.harness.traffic.labels import Label, append_label, read_labels
 
 FILE = Path("some.labels.jsonl")
 TRUE, FALSE = '{"a":0,"ok":true}', '{"a":0,"ok":false}'

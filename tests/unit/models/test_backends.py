@@ -12,16 +12,16 @@ import pytest
 from tests.support.packages import installed
 from tests.support.paths import ROOT
 from tunegate.harness.cases.model import Decoding
-from tunegate.harness.change.candidate import is_of_same_kind
-from tunegate.harness.change.code import code_of_model, runs_code
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.backends import BUILT_IN, LOCAL, OPENAI, PYTHON, REPLAY, VLLM, backend_of
 from tunegate.harness.models.model_options import ModelOptions, RayOptions
+from tunegate.harness.models.options.run import Options
+from tunegate.harness.models.options.table import OPTIONS
 from tunegate.harness.models.resolve import resolve
-from tunegate.harness.options.run import Options
-from tunegate.harness.options.table import OPTIONS
+from tunegate.harness.review.change.candidate import is_of_same_kind
+from tunegate.harness.review.change.code import code_of_model, runs_code
 
 ECHO = """
 from tunegate import Completion, Fingerprint, Opened

@@ -18,7 +18,7 @@ from tunegate.harness.models.api import Fingerprint, Request
 from tunegate.harness.models.local.batching import TOKEN_BUDGET
 from tunegate.harness.models.local.worker_pool import Worker, WorkerPool, batches_for, check_same
 from tunegate.harness.models.model_options import ModelOptions, RayOptions
-from tunegate.harness.options.run import Options
+from tunegate.harness.models.options.run import Options
 
 WHO = Fingerprint({"model": "one", "base": "b"}, {"backend": "transformers", "dtype": "float32"})
 

@@ -13,8 +13,8 @@ from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, Desk, T, desk
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.diagnosis import read_diagnosis, write_diagnosis
 from tunegate.harness.models.adapters import ADOPTED, CONFIG, TRAINING, adapter_digest
+from tunegate.harness.release.diagnosis.diagnosis import read_diagnosis, write_diagnosis
 from tunegate.harness.release.manifest import verify_release
 from tunegate.harness.release.release import Unproven
 from tunegate.harness.rows.near_cases import find_near_cases

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.unit.release.test_release import HALF, MOST, T, desk  # noqa: F401  (fixtures)
-from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import FieldCount
-from tunegate.harness.evaluation.record import Result
-from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.gate import rule
+from tunegate.harness.history.baselines.lookup import baseline_references
 from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.models.evaluation.record import Result
+from tunegate.harness.models.evaluation.scoring import summarize
 from tunegate.harness.release.asking import _differs, _failed, _loss, fewest_turning, sample_size
 
 

@@ -12,17 +12,17 @@ import yaml
 from tests.support.records import ENGINE, LOCAL, save, write_desk
 from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
 from tests.unit.release.test_release import DIAGNOSIS, Desk
-from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.diagnosis import write_diagnosis
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.gate.rule import compare
+from tunegate.harness.history.baselines.lookup import baseline_references
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.scoring import evaluate
 from tunegate.harness.models.replay import Replay
+from tunegate.harness.release.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.release.manifest import verify_release
 
 N = 60

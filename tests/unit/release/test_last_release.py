@@ -21,19 +21,19 @@ from tests.unit.release.test_release import (  # noqa: F401  (desk and served ar
     desk,
     served,
 )
-from tunegate.harness.baselines.lookup import baseline_references
-from tunegate.harness.baselines.releases import released_adapter
-from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.diagnosis import write_diagnosis
-from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate.rule import compare
-from tunegate.harness.ledger.store import LEDGER, read_ledger
+from tunegate.harness.history.baselines.lookup import baseline_references
+from tunegate.harness.history.baselines.releases import released_adapter
+from tunegate.harness.history.baselines.store import baseline_path, read_baseline
+from tunegate.harness.history.ledger.store import LEDGER, read_ledger
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.release.diagnosis.diagnosis import write_diagnosis
 
 NEXT = LOCAL | {"model": "next-87654321", "base": "f" * 64, "tokenizer": "e" * 64}
 GOOD = "1" * 55 + "0" * 5

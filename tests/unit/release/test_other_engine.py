@@ -13,11 +13,11 @@ from tests.unit.release.test_release import HALF, MOST, Desk, T, desk  # noqa: F
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.engines import ask_here
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.run_facts import EngineChange
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.evaluation.engines import ask_here
+from tunegate.harness.models.evaluation.record import Record
+from tunegate.harness.models.evaluation.run_facts import EngineChange
 from tunegate.harness.release.manifest import verify_release
 from tunegate.harness.release.release import release_adapter
 

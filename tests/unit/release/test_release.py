@@ -28,8 +28,6 @@ from tests.support.records import (
     write_desk,
     write_policy,
 )
-from tunegate.harness.baselines.lookup import baseline_references
-from tunegate.harness.baselines.store import as_reference, baseline_path, read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.rewarding import RewardingCheck, rewarding_check
 from tunegate.harness.checks.registry import CHECKS
@@ -38,19 +36,21 @@ from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.core.typed import as_data
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, write_diagnosis
-from tunegate.harness.evaluation.engines import ask_here
-from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.gate.rule import compare
-from tunegate.harness.ledger.evaluations import case_events
-from tunegate.harness.ledger.ledger import Event
-from tunegate.harness.ledger.store import append, event_path, read_ledger
+from tunegate.harness.history.baselines.lookup import baseline_references
+from tunegate.harness.history.baselines.store import as_reference, baseline_path, read_baseline
+from tunegate.harness.history.ledger.evaluations import case_events
+from tunegate.harness.history.ledger.ledger import Event
+from tunegate.harness.history.ledger.store import append, event_path, read_ledger
 from tunegate.harness.models import backends
 from tunegate.harness.models.adapters import CONFIG, CURVES, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.models.evaluation.engines import ask_here
+from tunegate.harness.models.evaluation.record import Record, read_record
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.parity.result import Artefact
+from tunegate.harness.release.diagnosis.diagnosis import Diagnosis, Recommendation, write_diagnosis
 from tunegate.harness.release.manifest import MANIFEST, read_manifest, verify_release
+from tunegate.harness.release.parity.result import Artefact
 from tunegate.harness.release.release import OpenModel, Unproven, release_adapter
 from tunegate.harness.release.served import keep_artefact
 from tunegate.harness.release.submission import find_record

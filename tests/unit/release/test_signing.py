@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from tests.unit.release.test_release import released, served  # noqa: F401  (fixtures)
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.models.evaluation.record import read_record
 from tunegate.harness.models.signing import PASSWORD, SIGNATURE, signature_line, verify_signature
 from tunegate.harness.release.manifest import MANIFEST, sign_release, verify_release
 

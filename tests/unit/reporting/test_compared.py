@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.records import record, write_desk
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.evaluation.compared import compared_with
-from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.models.evaluation.compared import compared_with
+from tunegate.harness.models.evaluation.record import Record, read_record
 from tunegate.harness.reporting.compared import columns, compared_sides, side_name
 
 T = "desk/triage"

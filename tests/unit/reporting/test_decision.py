@@ -12,7 +12,7 @@ from tests.unit.reporting.test_report import judged
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.core.files import file_digest
-from tunegate.harness.evaluation.sidecar import sidecar_path
+from tunegate.harness.models.evaluation.sidecar import sidecar_path
 from tunegate.harness.reporting.annotations import case_annotations
 from tunegate.harness.reporting.decision import change_lines, of_artefact, read_inputs, with_gate_result
 from tunegate.harness.reporting.report import RuleReport

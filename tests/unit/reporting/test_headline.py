@@ -10,10 +10,10 @@ import pytest
 
 from tests.unit.reporting.test_html import UNIT, case, report
 from tests.unit.reporting.test_report import judged
-from tunegate.harness.evaluation import verdict
-from tunegate.harness.evaluation.remarks import Cause, Remark, cause, causes_text, note, warning
-from tunegate.harness.evaluation.verdict import Alike
 from tunegate.harness.gate import messages
+from tunegate.harness.models.evaluation import verdict
+from tunegate.harness.models.evaluation.remarks import Cause, Remark, cause, causes_text, note, warning
+from tunegate.harness.models.evaluation.verdict import Alike
 from tunegate.harness.reporting.edited import EditedPart
 from tunegate.harness.reporting.headline import head
 from tunegate.harness.reporting.next_step import STEPS

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.records import record, save, units_of, write_desk
 from tunegate.harness.cases.loader import load_tasks
-from tunegate.harness.ledger.evaluations import case_events
-from tunegate.harness.ledger.store import append, event_path, read_ledger
+from tunegate.harness.history.ledger.evaluations import case_events
+from tunegate.harness.history.ledger.store import append, event_path, read_ledger
 from tunegate.harness.reporting.drawings import history_drawing
 from tunegate.harness.reporting.history import with_history
 from tunegate.harness.reporting.report import HistoryEntry, UnitHistory, report_of

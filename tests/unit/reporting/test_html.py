@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.evaluation.remarks import cause, note
-from tunegate.harness.evaluation.sidecar import CaseContext
+from tunegate.harness.models.evaluation.remarks import cause, note
+from tunegate.harness.models.evaluation.sidecar import CaseContext
 from tunegate.harness.reporting.compared import ComparedSide
 from tunegate.harness.reporting.drawings import interval_drawing
 from tunegate.harness.reporting.edited import EditedPart

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.reporting.test_report import T, judged
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.evaluation.remarks import cause
+from tunegate.harness.models.evaluation.remarks import cause
 from tunegate.harness.reporting.junit import junit_xml
 
 HOSTILE = "x\" y='1'><!--]]>&amp;\x00\x1b[31m\ud800\ufffe\n::error::boo\u202e<failure/>"

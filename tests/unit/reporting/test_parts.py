@@ -12,11 +12,11 @@ from tests.support.records import units_of, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.evaluation.verdict import NeverRight
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.evaluation.record import Record, read_record
+from tunegate.harness.models.evaluation.scoring import evaluate
+from tunegate.harness.models.evaluation.verdict import NeverRight
 from tunegate.harness.models.replay import Replay
 from tunegate.harness.reporting.html import html_page
 from tunegate.harness.reporting.markdown import markdown_report

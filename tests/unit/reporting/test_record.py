@@ -12,8 +12,8 @@ from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.printing import Printer
-from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.evaluation.record import Record, Result
 from tunegate.harness.reporting.record import case_failure, print_record, print_side_by_side
 
 T = "desk/triage"

@@ -9,8 +9,8 @@ import pytest
 from tests.support.records import record, units_of, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.files import text_digest
-from tunegate.harness.evaluation.sidecar import CaseContext, case_contexts, sidecar_path, sidecar_text
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.evaluation.sidecar import CaseContext, case_contexts, sidecar_path, sidecar_text
 from tunegate.harness.reporting.report import candidate_report, node_id, report_of
 from tunegate.harness.reporting.slices import driver, patterns_of
 

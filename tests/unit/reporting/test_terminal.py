@@ -15,8 +15,8 @@ from tests.support.paths import GOLDEN
 from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.printing import Printer
-from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.evaluation.record import Record
 from tunegate.harness.reporting.record import print_record
 
 TRIAGE, REPLIES = "desk/triage", "desk/first-contact-replies"

@@ -12,12 +12,12 @@ import pytest
 from tests.support.records import LOCAL, record, save
 from tests.support.units import write_unit
 from tests.unit.session.test_session import BAD, GOOD, IDS, answers, judged, options  # noqa: F401  (a fixture)
-from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, Refused
+from tunegate.harness.history.baselines.store import read_baseline
 from tunegate.harness.models.backends import REPLAY
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.models.prompts import requests
-from tunegate.harness.options.run import Options
 
 Supply = Callable[..., Options]
 

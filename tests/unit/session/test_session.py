@@ -13,11 +13,11 @@ from tests.support.units import write_outputs, write_unit
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.evaluation.run_facts import RescoredUnit
-from tunegate.harness.evaluation.sidecar import read_sidecar
-from tunegate.harness.options.run import Options
-from tunegate.harness.options.settings import read_settings
+from tunegate.harness.models.evaluation.record import read_record
+from tunegate.harness.models.evaluation.run_facts import RescoredUnit
+from tunegate.harness.models.evaluation.sidecar import read_sidecar
+from tunegate.harness.models.options.run import Options
+from tunegate.harness.models.options.settings import read_settings
 from tunegate.harness.session.models import trained_tasks
 from tunegate.harness.session.run import Session, record_units
 

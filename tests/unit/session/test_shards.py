@@ -17,12 +17,12 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import stamped
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.evaluation.shard_record import read_shard, read_shards
-from tunegate.harness.evaluation.shards import Shard
-from tunegate.harness.ledger.evaluations import sealed_evaluations
-from tunegate.harness.ledger.store import read_ledger
-from tunegate.harness.options.run import Options
+from tunegate.harness.history.ledger.evaluations import sealed_evaluations
+from tunegate.harness.history.ledger.store import read_ledger
+from tunegate.harness.models.evaluation.record import read_record
+from tunegate.harness.models.evaluation.shard_record import read_shard, read_shards
+from tunegate.harness.models.evaluation.shards import Shard
+from tunegate.harness.models.options.run import Options
 from tunegate.harness.release.submission import find_record
 from tunegate.harness.session.run import Session
 

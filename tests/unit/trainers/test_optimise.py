@@ -13,9 +13,9 @@ from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.optimised import Optimisation
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.cache import Cached, Store
+from tunegate.harness.release.diagnosis.optimised import Optimisation
 from tunegate.harness.rows.examples import read_examples
 from tunegate.trainers.optimise.optimiser import RowOptimiser, repeated
 from tunegate.trainers.optimise.rows import prompt_rows

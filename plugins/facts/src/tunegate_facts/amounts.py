@@ -10,7 +10,7 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.phrases import one_of
+from tunegate.harness.checks.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of, numerals_of, value_of_numeral
 from tunegate_facts.patterns import (
     DIGITS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunegate.harness.text.months import MONTHS
+from tunegate.harness.checks.text.months import MONTHS
 from tunegate_facts.calendar_type import (
     CHRISTMAS,
     Calendar,

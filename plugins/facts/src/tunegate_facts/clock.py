@@ -10,7 +10,7 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.phrases import one_of
+from tunegate.harness.checks.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of, numerals_of
 from tunegate_facts.calendar_type import Calendar, Said
 from tunegate_facts.patterns import Phrase, in_small_letters, value_of, whole_words

@@ -14,7 +14,7 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.phrases import one_of
+from tunegate.harness.checks.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of, numerals_of, value_of_numeral
 from tunegate_facts.calendar_type import Said
 from tunegate_facts.clock import DAY, HALF_DAY

@@ -11,7 +11,7 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.phrases import one_of
+from tunegate.harness.checks.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of
 from tunegate_facts.calendar_type import Calendar, Day, Said
 from tunegate_facts.clock import DAY

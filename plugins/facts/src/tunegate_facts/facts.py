@@ -15,8 +15,8 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.phrases import one_of
-from tunegate.harness.text.reading import read
+from tunegate.harness.checks.text.phrases import one_of
+from tunegate.harness.checks.text.reading import read
 from tunegate_facts.amounts import amounts, hundreds_of, value_of_hundreds
 from tunegate_facts.calendar import calendar_of, numerals_of, value_of_numeral
 from tunegate_facts.calendar_type import Said

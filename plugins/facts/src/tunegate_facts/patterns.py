@@ -10,7 +10,7 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.characters import plain_signs
+from tunegate.harness.checks.text.characters import plain_signs
 from tunegate_facts.calendar import calendar_of
 from tunegate_facts.calendar_type import Said
 

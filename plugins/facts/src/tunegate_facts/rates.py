@@ -12,7 +12,7 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.phrases import one_of
+from tunegate.harness.checks.text.phrases import one_of
 from tunegate_facts.calendar import calendar_of
 from tunegate_facts.patterns import Phrase, Values, in_small_letters
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import regex
 
-from tunegate.harness.text.words import dictionary, is_compound
+from tunegate.harness.checks.text.words import dictionary, is_compound
 from tunegate_facts.calendar import calendar_of
 
 _LEAST_HALF = 4  # letters of each part of a compound of which no part is known beforehand

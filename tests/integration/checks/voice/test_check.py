@@ -14,12 +14,12 @@ import yaml
 from tests.support.paths import ROOT
 from tests.support.units import write_unit
 from tests.unit.checks.voice.test_check import references, written
-from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.voice.check import Voice, load
 from tunegate.harness.checks.voice.classifier import ReferencePair, fit_classifier
+from tunegate.harness.core.authoring.document import Document
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.lint.rules import lint_fixtures, report_cards
+from tunegate.harness.review.lint.rules import lint_fixtures, report_cards
 
 # A made-up bicycle workshop: warm, plain, brief. The off side is stiff, curt, chirpy or (s) only a little stiff.
 SAYS = "Your wheel's true again and the bell's fixed. We'll keep the bike for you until Saturday, so there's no rush."
@@ -180,7 +180,7 @@ def test_an_on_brand_answer_about_something_else_fails_on_content_alone(voice):
 
 def test_the_same_references_score_the_same_in_another_process_and_any_order(voice, tmp_path):
     script = (
-        "import sys; from pathlib import Path; from tunegate.harness.checks.voice.check import load; from tunegate.harness.authoring.yaml_reader import read_yaml\n"
+        "import sys; from pathlib import Path; from tunegate.harness.checks.voice.check import load; from tunegate.harness.core.authoring.yaml_reader import read_yaml\n"
         "v = load({'references': 'voice.yaml'}, read_yaml(Path(sys.argv[1]) / 'replies.yaml'), ('check',))\n"
         "print(repr(v.report_card), v.references)"
     )
@@ -226,7 +226,7 @@ def test_a_case_may_not_ask_for_what_the_house_rules_forbid(voice, says, said):
 
 def test_loading_fits_nothing_and_importing_brings_in_neither_torch_nor_scikit_learn(voice):
     script = (
-        "import sys; from pathlib import Path; from tunegate.harness.checks.voice.check import KIND; from tunegate.harness.authoring.yaml_reader import read_yaml\n"
+        "import sys; from pathlib import Path; from tunegate.harness.checks.voice.check import KIND; from tunegate.harness.core.authoring.yaml_reader import read_yaml\n"
         "v = KIND.load({'references': 'voice.yaml'}, read_yaml(Path(sys.argv[1]) / 'replies.yaml'), ('check',))\n"
         "print(*{'torch', 'sklearn', 'sentence_transformers'} & set(sys.modules))"
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.base import Outcome
 from tunegate.harness.checks.schema.check import load
 from tunegate.harness.checks.schema.dialects import DRAFTS
 from tunegate.harness.checks.schema.formats import FORMATS
 from tunegate.harness.checks.schema.lint import KEYWORDS
 from tunegate.harness.checks.schema.schema_file import UNFORESEEN
+from tunegate.harness.core.authoring.document import Document
 from tunegate.harness.core.errors import AuthoringError
 
 SECONDS = 5.0  # of processor time, for one schema and all its answers

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.authoring.validation import validate
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema import schema_file
 from tunegate.harness.checks.schema.check import KIND, SchemaCheck, load
 from tunegate.harness.checks.schema.dialects import DRAFTS
@@ -17,6 +15,8 @@ from tunegate.harness.checks.schema.grading import Grader, wrong
 from tunegate.harness.checks.schema.schema_fields import schema_fields
 from tunegate.harness.checks.schema.steps import size_of
 from tunegate.harness.checks.schema.validator import violations
+from tunegate.harness.core.authoring.validation import validate
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError
 
 D4, D6, D7, D2019, D2020 = DRAFTS

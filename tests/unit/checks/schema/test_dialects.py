@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.schema.check import load
 from tunegate.harness.checks.schema.dialects import DRAFTS
+from tunegate.harness.core.authoring.document import Document
 from tunegate.harness.core.errors import AuthoringError
 
 D4, D6, D7, D2019, D2020 = DRAFTS

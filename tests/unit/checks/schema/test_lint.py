@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema_specifications import REGISTRY
 
-from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.schema.grading import Grader
 from tunegate.harness.checks.schema.lint import KEYWORDS, impossible
 from tunegate.harness.checks.schema.schema_fields import schema_fields
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import Validator
+from tunegate.harness.core.authoring.document import Document
 
 D7 = "http://json-schema.org/draft-07/schema#"
 ORDER = {

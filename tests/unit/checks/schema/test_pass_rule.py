@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema.check import KIND
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun
 
 INVOICE = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.units import SCHEMA, write_unit
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.schema.check import load
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 
 IN_JSON = """\
 {

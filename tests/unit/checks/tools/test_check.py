@@ -19,10 +19,10 @@ from tests.support.tools import (
     ticket,
     tool_set,
 )
-from tunegate.harness.authoring.validation import validate
+from tunegate.harness.checks.outputs.message import read_message
 from tunegate.harness.checks.tools.check import KIND
+from tunegate.harness.core.authoring.validation import validate
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.harness.outputs.message import read_message
 
 HIGH = {"calls": [{"name": "create_ticket", "arguments": {"title": "Light", "priority": "high"}}]}
 NONE = {"calls": "none"}

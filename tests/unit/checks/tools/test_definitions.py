@@ -6,8 +6,8 @@ import time
 import pytest
 
 from tests.support.tools import FILES, ORDER, TOOLS, document, tool_set
-from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.tools.definitions import narrowed, read_tools, tools_of
+from tunegate.harness.core.authoring.document import Document
 from tunegate.harness.core.errors import AuthoringError
 
 FORMS = {

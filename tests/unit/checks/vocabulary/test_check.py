@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.authoring.validation import validate
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.registry import CHECKS, shipped_kinds
+from tunegate.harness.checks.text.reading import read
+from tunegate.harness.checks.text.words import inflections
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.vocabulary.check import KIND, VocabularyCheck, load
 from tunegate.harness.checks.vocabulary.terms import read_terms
+from tunegate.harness.core.authoring.validation import validate
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun
-from tunegate.harness.text.reading import read
-from tunegate.harness.text.words import inflections
 
 TERMS = """\
 version: 1

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.voice.check import KIND, LEAST_PAIRS, Voice, load
 from tunegate.harness.checks.voice.classifier import LEAST_AUC, ReferencePair, auc, auc_interval, fit_classifier
+from tunegate.harness.core.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError
 
 PAIRS = """

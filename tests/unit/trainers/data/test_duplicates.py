@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunegate.harness.checks.text.near_copies import grams
 from tunegate.harness.rows.examples import Example
-from tunegate.harness.text.near_copies import grams
 from tunegate.trainers.data.duplicates import NEAR, find_duplicates
 
 

@@ -11,8 +11,8 @@ import pytest
 from tests.support.paths import ROOT
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.privacy.detectors import find_private
 from tunegate.harness.rows.examples import Example
+from tunegate.harness.rows.privacy.detectors import find_private
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.sections import DROP
 from tunegate.trainers.data.private_data import find_private_data, render_private_data, settle_private_data

@@ -73,7 +73,6 @@ BEHIND = {
     "import promptfooconfig.yaml": "tunegate.harness.imports",
     "coverage inputs.jsonl": "tunegate.harness.labelling.coverage",
     "label questions.jsonl": "tunegate.harness.labelling",
-    "guards": "tunegate.harness.begin.guards",
     "record --model=smollm2": "tunegate.harness.models.local",
     "record --model=vllm:smollm2": "tunegate.harness.models.served.vllm",
     "pytest suites/ --tg-model=smollm2": "tunegate.harness.models.local",

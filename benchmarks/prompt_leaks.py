@@ -4,9 +4,9 @@
 
 The limits in harness/review/lint/leaks.py were set on other rows and paraphrases (see there) before this was run. The
 first run named 49 of 60 planted prompts and none of 565 honest ones. Since then questions of knowledge count outside
-worked examples too; the planted prompts are new ones. Honest prompts are worked examples that are no cases, as shots and
-as text, and prompts by hand. Writes prompt_leaks.md; exit
-code 1 if an honest prompt is named, or fewer than nine of ten planted ones.
+worked examples too; the planted prompts are new ones. Honest prompts are worked examples that are no cases, as shots
+and as text, and prompts by hand. Writes prompt_leaks.md; exit code 1 if an honest prompt is named, or fewer than nine
+of ten planted ones.
 """
 
 from __future__ import annotations

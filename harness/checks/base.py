@@ -186,7 +186,8 @@ class CheckKind:
 
     `by_expect` names what only a case's `expect` decides; if it is empty, an output without an `expect` cannot be
     scored. `expect_of` takes a check and the text of a correct output and returns the `expect` against which other
-    outputs are scored, or None if it cannot be derived. `parts` maps the `rates` of outcomes to their display names.
+    outputs are scored, or None if it cannot be derived. `parts` maps the `rates` of outcomes to their display names;
+    `form` is the one of them without which an output has no other part right.
     `libraries` are the installed packages that can change an outcome: if their versions differ from those that scored
     a reference, different scores do not count as an edit. `supplied` scores are those of another tool: nothing is
     scored here. Units of `labelled` kinds need `labels`, which decide; the check is an `IsLabelled` and only rejects
@@ -209,6 +210,7 @@ class CheckKind:
     by_expect: str = ""
     expect_of: Callable[[Any, str], Any] | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
+    form: str = ""
     libraries: tuple[str, ...] = ()
     supplied: bool = False
     labelled: bool = False

@@ -10,7 +10,8 @@ from typing import TypeVar
 from tunegate.harness.cases.traffic.units import Disagreement
 from tunegate.harness.gate.pairing import PairedScores, PairKey, slices
 from tunegate.harness.gate.parts import FieldValue, pair_parts, part_verdicts, value_changes
-from tunegate.harness.models.evaluation.verdict import PartVerdict
+from tunegate.harness.gate.strata import loss_places
+from tunegate.harness.models.evaluation.verdict import LossPlace, PartVerdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.disagreements import Disagreements, LabelTable
 from tunegate.harness.statistics.label_strata import StratifiedDisagreements, Stratum
@@ -27,7 +28,8 @@ class Tests:
     """The significant results among all units and references tested together, by the pair's key.
 
     Gated parts and minimum scores are tested in the same family as the units. `below` are the units below their
-    minimum score, `parts` all parts of each unit, gated or not, and `count` is the number of tests.
+    minimum score, `parts` all parts of each unit, gated or not, `places` where those that are worse lost, and `count`
+    is the number of tests.
     """
 
     worse: Mapping[PairKey, stats.PValue]
@@ -37,6 +39,7 @@ class Tests:
     fallen: Mapping[PairKey, tuple[str, ...]]
     lost: Mapping[PairKey, tuple[FieldValue, ...]]
     parts: Mapping[PairKey, tuple[PartVerdict, ...]]
+    places: Mapping[PairKey, LossPlace]
     count: int
 
 
@@ -67,7 +70,9 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     of_parts = {key: tuple(part_verdicts(each, worse, lower)) for key, each in parts.items()}
     below = {unit for _, unit, _ in lower & set(minima)}
     fallen = _fallen([(each.key, tag, each, d) for each in gated for tag, d in slices(each).items()])
-    return Tests(worse, lower, is_better, below, fallen, _lost_values(gated), of_parts, len(worse) + len(minima))
+    places = loss_places([each for each in gated if each.key in lower], parts)
+    count = len(worse) + len(minima)
+    return Tests(worse, lower, is_better, below, fallen, _lost_values(gated), of_parts, places, count)
 
 
 def clean_gain(each: PairedScores) -> stats.PValue | None:

@@ -21,7 +21,15 @@ from tunegate.harness.core.formatting import (
 from tunegate.harness.gate.together import GroupLoss
 from tunegate.harness.models.evaluation.remarks import Remark, cause, note, warning
 from tunegate.harness.models.evaluation.run_facts import EngineChange
-from tunegate.harness.models.evaluation.verdict import NearScores, NeverRight, PartVerdict, UnitVerdict
+from tunegate.harness.models.evaluation.verdict import (
+    LossPlace,
+    NearScores,
+    NeverRight,
+    PartVerdict,
+    UnitVerdict,
+    tag_stratum,
+    value_stratum,
+)
 from tunegate.harness.statistics.critical_values import PROMISED
 from tunegate.harness.statistics.paired import TIE
 from tunegate.harness.statistics.power import fewest_to_bound
@@ -78,6 +86,32 @@ def worse(facts: UnitVerdict) -> Remark:
         most = f"by up to {_loss(facts)} ({sure}, margin {_margin(facts)})"
         text = f"significantly worse than the {facts.reference}, {most}"
     return cause("significantly-worse", text)
+
+
+def loss_at(facts: UnitVerdict) -> Iterator[Remark]:
+    """Yield a cause of "regressed": what most of the loss is a loss of, and in which cases, if one is known."""
+    place = facts.loss_place
+    if not place or _is_named(facts, place):
+        return
+    code, what = {
+        "form": ("form-lost", "the form is lost"),
+        "field": ("field-lost", f"'{place.label}' is lost"),
+        "cases": ("stratum-lost", "cases are lost"),
+    }[place.what]
+    where = f"in {place.fell} of {place.could} cases"
+    if place.stratum:
+        elsewhere = f"{place.elsewhere} of {place.could_elsewhere} elsewhere"
+        where = f"{place.stratum} ({place.fell} of {place.could}; {elsewhere})"
+    yield cause(code, f"{what} {where}")
+
+
+def _is_named(facts: UnitVerdict, place: LossPlace) -> bool:
+    """Whether another cause says it: a part, a value or a slice that fell."""
+    if not place.stratum:
+        return any(part.fell and part.label == place.label for part in facts.parts)
+    values = [value_stratum(each.field, each.value) for each in facts.never_right if each.lost]
+    slices = [tag_stratum(each) for each in facts.worse_slices]
+    return place.what == "cases" and place.stratum in {*values, *slices}
 
 
 def lower(facts: UnitVerdict) -> Remark:

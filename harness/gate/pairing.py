@@ -226,15 +226,16 @@ def _changes(before: Sequence[float], after: Sequence[float]) -> tuple[float, ..
 
 def slices(pair: PairedScores) -> dict[str, tuple[float, ...]]:
     """Return the differences of each `tag=value`, one per observation, unless it covers nearly all of its unit."""
-    return {tag: _of_slice(pair, cases) for tag, cases in _tagged(pair.unit).items() if _is_slice(cases, pair.unit)}
+    return {tag: _of_slice(pair, cases) for tag, cases in tagged(pair.unit).items() if _is_slice(cases, pair.unit)}
 
 
 def skipped_tags(unit: Unit) -> tuple[str, ...]:
     """Return the tags that are not slices because they cover nearly all of the unit."""
-    return tuple(tag for tag, cases in _tagged(unit).items() if not _is_slice(cases, unit))
+    return tuple(tag for tag, cases in tagged(unit).items() if not _is_slice(cases, unit))
 
 
-def _tagged(unit: Unit) -> dict[str, list[Case]]:
+def tagged(unit: Unit) -> dict[str, list[Case]]:
+    """Return the cases of each `tag=value`."""
     found: dict[str, list[Case]] = {}
     for case in unit.cases:
         for tag, value in case.tags.items():

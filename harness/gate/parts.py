@@ -7,7 +7,7 @@ value, those whose output has none. The margin of the field applies to both rate
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -27,9 +27,15 @@ NONE_EXPECTED = " (none expected)"  # appended to a field's name: its rate among
 
 @dataclass(frozen=True)
 class PairedPart(PairedScores):
-    """A part of a unit, with the `facts` of its verdict that no test decides."""
+    """A part of a unit, with the `facts` of its verdict that no test decides, and the observations that ask for it."""
 
     facts: PartVerdict = field(kw_only=True)
+    asked: tuple[Hashable, ...] = field(kw_only=True)
+
+    @property
+    def observed(self) -> list[Hashable]:
+        """The group or the question of each observation, in order."""
+        return list(self.asked)
 
 
 def pair_parts(pair: PairedScores) -> list[PairedPart]:
@@ -76,7 +82,7 @@ def _paired(
     )  # fmt: skip
     return PairedPart(
         pair.unit, pair.reference, policy, pair.level, pair.old, pair.new, before=grouped[0], after=grouped[1],
-        d=d, margin=declared.margin if declared else 0.0, part=part, facts=facts,
+        d=d, margin=declared.margin if declared else 0.0, part=part, facts=facts, asked=tuple(dict.fromkeys(observed)),
     )  # fmt: skip
 
 

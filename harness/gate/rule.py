@@ -180,6 +180,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
         never_right=never_right,
         falls=falls,
         alike=alike_outputs(each),
+        loss_place=tests.places.get(each.key),
         score_bound=least,
         reached=least is not None and target is not None and least >= target,
         lower=each.key in tests.is_worse,
@@ -287,6 +288,8 @@ def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: boo
     intolerant = each.policy.lower == "block" or facts.sealed
     if facts.critical:
         yield messages.critical_regressed(facts)
+    if facts.lower and (intolerant or not held):
+        yield from messages.loss_at(facts)
     if facts.lower and not held:
         yield messages.worse(facts)
         if each.unit.kind == "continuous" and _mean_is_lost(each):

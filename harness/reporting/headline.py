@@ -15,8 +15,11 @@ from tunegate.harness.reporting.next_step import ADVICE, approval_step, next_ste
 from tunegate.harness.reporting.report import CandidateReport, Report, UnitReport
 
 MOST_SCORES = 3  # units whose scores stand in the first lines; the table has all
-#: Of several causes of a verdict, which comes first: field, value, stratum; then, in their own order, the whole.
-DECISIVE: Sequence[Code] = ("part-regression", "value-lost", "critical-regression", "slice-regression")
+#: Of several causes of a verdict, which comes first: form, field, value, stratum; then, in their own order, the whole.
+DECISIVE: Sequence[Code] = (
+    "form-lost", "part-regression", "value-lost", "field-lost", "critical-regression", "slice-regression",
+    "stratum-lost",
+)  # fmt: skip
 ITS_SCORES: Code = "significantly-worse"  # the cause that both scores show
 Lines = tuple[str, ...]
 

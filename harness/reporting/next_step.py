@@ -15,6 +15,7 @@ GO_ON = "nothing blocks, go on"
 STEPS: Mapping[Code, str] = {
     "critical-regression": READ, "significantly-worse": READ, "mean-lost": READ, "lower": READ,
     "slice-regression": READ, "value-lost": READ, "part-regression": READ, "collapse-not-excluded": READ,
+    "form-lost": READ, "field-lost": READ, "stratum-lost": READ,
     "same-outputs": "read the prompt and one case of {unit}: its outputs hardly depend on the input",
     "below-minimum": "raise its score, or have a lower minimum_score in task.yaml approved",
     "minimum-not-shown": "raise its score, or add cases",

@@ -260,5 +260,6 @@ KIND = CheckKind(
     libraries=("jsonschema-rs",),
     by_expect="which values are right",
     expect_of=lambda check, output: read_json_text(output, check.extract).value,
+    form="adherence",
     parts={"adherence": "adherence", "exact": "exact", "passed": "passed"},
 )

@@ -214,6 +214,7 @@ KIND = CheckKind(
     libraries=("jsonschema-rs",),
     by_expect="which calls are right",
     expect_of=expect_of,
+    form=VALID,
     parts={VALID: "calls that can be run", CALLED: "called at all", NUMBER: "number of calls", NO_CALL: "no call",
            TEXT: "text", TOOL: "tool"},
 )  # fmt: skip

@@ -14,7 +14,7 @@ Severity = Literal["error", "warning", "note"]  # the levels of SARIF
 #: What makes a unit regressed or inconclusive, keeps a task from a release, or blocks a change.
 Cause = Literal[
     "critical-regression", "significantly-worse", "mean-lost", "lower", "slice-regression", "value-lost",
-    "part-regression", "below-minimum",
+    "part-regression", "below-minimum", "form-lost", "field-lost", "stratum-lost",
     "loss-not-excluded", "loss-not-excluded-without-near", "group-loss-not-excluded", "collapse-not-excluded",
     "minimum-not-shown", "not-comparable", "labels-missing", "judgements-missing",
     "units-block", "no-gain", "no-target", "rewarded-gain", "reused-cases", "trained-elsewhere",

@@ -85,6 +85,36 @@ class ValueFall:
     mean: Count
 
 
+def value_stratum(name: str, value: str) -> str:
+    """Return the words for the cases that expect a value of a field."""
+    return f"where '{name}' is {value}"
+
+
+def tag_stratum(tag: str) -> str:
+    """Return the words for the cases of a tag."""
+    return f"in {tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class LossPlace:
+    """Where a loss is that the verdict has shown: of what was right in the reference, `fell` of `could` observations.
+
+    Attributes:
+        what: whether most of the loss is a loss of the form, of one field, or of neither.
+        label: the name of the field or of the form in messages.
+        stratum: the cases in which the loss is concentrated beyond chance, in words; empty if in none. Then `fell` and
+            `could` are theirs, and `elsewhere` and `could_elsewhere` those of the others.
+    """
+
+    what: Literal["form", "field", "cases"]
+    label: str
+    fell: Count
+    could: Count
+    stratum: str = ""
+    elsewhere: Count = 0
+    could_elsewhere: Count = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Alike:
     """How little the outputs of `n` cases depend on their inputs.
@@ -194,6 +224,7 @@ class UnitVerdict:
             gain, and that no loss is as large as the margin, must be shown without their gains, too.
         labelled: of traffic with labels, what the verdict rests on; regressed and fixed cases are of the sample, and no
             mean is known.
+        loss_place: of a unit that is significantly worse, what fell and in which of its cases.
     """
 
     unit: str
@@ -250,6 +281,7 @@ class UnitVerdict:
     labelled: LabelledSample | None = field(default=None, metadata=OPTIONAL)
     falls: tuple[ValueFall, ...] = ()
     alike: Alike = Alike()
+    loss_place: LossPlace | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def is_unsettled(self) -> bool:

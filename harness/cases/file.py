@@ -15,7 +15,7 @@ from tunegate.harness.cases.conversation import Written, last_turn_problem, read
 from tunegate.harness.cases.json_schemas import loader_schema
 from tunegate.harness.cases.model import Case, Judge, LabelSource, Prompt, Shot, Unit, UnitConfiguration, read_decoding
 from tunegate.harness.cases.policy import Policy
-from tunegate.harness.cases.snapshot import PREFIX, read_snapshot
+from tunegate.harness.cases.snapshot import PREFIX, input_digest, read_snapshot
 from tunegate.harness.cases.template import misspelt, unfilled
 from tunegate.harness.checks.base import Check, CheckKind, HasTools
 from tunegate.harness.checks.cost import Prices
@@ -32,6 +32,7 @@ OF: Where = ("of",)
 TRAFFIC: Where = ("traffic",)
 LABELS: Where = ("labels",)
 TOOLS: Where = ("tools",)
+FEWEST_LABELS = 10  # as in the schema of labels
 
 
 @contextmanager
@@ -107,7 +108,7 @@ def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> Fixt
     if file.check_kind.derived:
         return replace(file, document=_narrowed(document, [("suite",), ("unit",), OF]), of=data["of"])
     if "traffic" in data or "labels" in data or file.check_kind.labelled:
-        file = _of_traffic(file)
+        file = _with_labels(file)
     if file.traffic:
         _read_traffic(file, problems)
     else:
@@ -174,62 +175,91 @@ def _read_cases(file: FixtureFile, invalid: Collection[int], problems: list[Prob
         if index not in invalid and not ignored:
             with collecting(problems):
                 file.cases.append(_read_case(file, raw, ("cases", index)))
+    problems += _asked_twice(file) if file.labels else ()
 
 
-def _of_traffic(file: FixtureFile) -> FixtureFile:
-    """The file with its snapshot and its labels.
+def _asked_twice(file: FixtureFile) -> Iterator[Problem]:
+    """Cases of a labelled unit with the same input and context: a label would speak of both."""
+    first: dict[str, Case] = {}
+    for case in file.cases:
+        other = first.setdefault(input_digest(case.written, case.context), case)
+        if other is not case:
+            expected, found = "an input that no other case has, since labels speak of inputs", f"that of {other.id!r}"
+            yield file.document.problem(file.place(case.id), expected, found, "delete one of them")
+
+
+def _with_labels(file: FixtureFile) -> FixtureFile:
+    """The file with its snapshot, if it has one, and its labels.
 
     Raises:
-        AuthoringError: labels without traffic, or where nothing can be labelled; traffic that lacks labels; a judge
-            with too small a sample.
+        AuthoringError: labels where nothing can be labelled; traffic, or a kind of check, that lacks labels; a judge
+            with too small a sample; cases that labels cannot decide.
     """
     document, kind = file.document, file.check_kind
     named, labels = document.data.get("traffic"), document.data.get("labels")
-    if kind.labelled:
-        return replace(file, labels=_labels_of_cases(document, file.name))
-    if not named:
-        raise AuthoringError([document.problem(LABELS, "labels beside traffic only", "cases", "give cases an expect")])
+    where, here = (TRAFFIC, "traffic") if named else (LABELS, "labels")
     can_be_labelled = kind.kind == "pass/fail" and bool(kind.by_expect)
     if kind.needs_expect and not can_be_labelled:
-        expected = f"cases, since {file.kind_name} needs an expectation that no label can give"
-        raise AuthoringError([document.problem(TRAFFIC, expected, "traffic")])
+        wanted = "cases" if named else "no labels"
+        expected = f"{wanted}, since {file.kind_name} needs an expectation that no label can give"
+        raise AuthoringError([document.problem(where, expected, here)])
     if labels and not can_be_labelled:
         expected = f"no labels, since {file.kind_name} needs no expectation"
         raise AuthoringError([document.problem(LABELS, expected, "some", "delete them")])
-    if not labels and kind.needs_expect:
-        hint = f"write labels: {{file: {file.name}.labels.jsonl, sample: 40}}"
-        expected = f"labels, since {file.kind_name} needs an expectation and traffic has none"
-        raise AuthoringError([document.problem(TRAFFIC, expected, "none", hint)])
-    where = _label_source(document, labels) if labels else None
-    return replace(file, traffic=named.removeprefix(PREFIX), labels=where)
-
-
-def _labels_of_cases(document: Document, unit: str) -> LabelSource:
-    """Where the labels of cases are: enough for all of them, so that people see every one that differs."""
-    labels, cases = document.data.get("labels"), document.data.get("cases", [])
-    hint = f"write labels: {{file: {unit}.labels.jsonl, sample: {len(cases)}}}"
-    if "traffic" in document.data:
+    if named and kind.labelled and kind.needs_expect:
         raise AuthoringError([document.problem(TRAFFIC, "cases, each with an expect", "traffic")])
-    if not labels:
-        raise AuthoringError([document.problem((), "labels, by which people decide", "none", hint)])
-    if "judge" in labels:
-        raise AuthoringError([document.problem((*LABELS, "judge"), "labels of people only", "a judge", "delete it")])
-    if labels["sample"] < len(cases):
-        expected = f"at least {len(cases)} labels, the number of cases"
-        raise AuthoringError([document.problem((*LABELS, "sample"), expected, str(labels["sample"]), hint)])
-    return _label_source(document, labels)
+    if not labels and (kind.needs_expect or kind.labelled):
+        raise AuthoringError([_no_labels(file, named)])
+    if labels and not named and (problems := list(_unlike_labels(file, labels))):
+        raise AuthoringError(problems)
+    source = _label_source(document, labels) if labels else None
+    return replace(file, traffic=(named or "").removeprefix(PREFIX), labels=source)
+
+
+def _no_labels(file: FixtureFile, named: str | None) -> Problem:
+    count = 40 if named else max(FEWEST_LABELS, len(file.document.data.get("cases", [])))
+    hint = f"write labels: {{file: {file.name}.labels.jsonl, sample: {count}}}"
+    if not named:
+        return file.document.problem((), "labels, by which people decide", "none", hint)
+    expected = f"labels, since {file.kind_name} needs an expectation and traffic has none"
+    return file.document.problem(TRAFFIC, expected, "none", hint)
+
+
+def _unlike_labels(file: FixtureFile, labels: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with labels of cases: people see each critical one that differs, and one label is one input."""
+    document, kind = file.document, file.check_kind
+    cases, whole = document.data["cases"], kind.labelled and kind.needs_expect
+    if whole and "judge" in labels:
+        yield document.problem((*LABELS, "judge"), "labels of people only", "a judge", "delete it")
+    which = "cases" if whole else "cases, since some are critical"
+    severe = any(isinstance(raw, dict) and raw.get("critical") for raw in cases)
+    if (whole or severe) and labels["sample"] < len(cases):
+        expected = f"at least {len(cases)} labels, the number of {which}"
+        hint = f"write labels: {{file: {labels['file']}, sample: {len(cases)}}}"
+        yield document.problem((*LABELS, "sample"), expected, str(labels["sample"]), hint)
+    if file.sealed:
+        hint = "delete it: tries of labelled cases are counted anyway"
+        yield document.problem(("sealed",), "no sealed beside labels, for which people read the cases", "true", hint)
+    for index, raw in enumerate(cases):
+        if isinstance(raw, dict) and "group" in raw:
+            yield document.problem(
+                ("cases", index, "group"), "no group beside labels, which speak of each input", "one"
+            )
 
 
 def _label_source(document: Document, labels: Mapping[str, Any]) -> LabelSource:
-    where, sample = document.path.parent / labels["file"], labels["sample"]
+    where, sample, rubric = document.path.parent / labels["file"], labels["sample"], labels.get("rubric", "")
     if "judge" not in labels:
-        return LabelSource(where, sample)
+        return LabelSource(where, sample, rubric=rubric)
     from tunegate.harness.statistics.label_strata import FEWEST_STRATIFIED  # scipy takes a while to import
 
     if sample < FEWEST_STRATIFIED:
         expected = f"{FEWEST_STRATIFIED} labels or more with a judge"
         raise AuthoringError([document.problem((*LABELS, "sample"), expected, str(sample))])
-    return LabelSource(where, sample, Judge(**labels["judge"]))
+    judge = {"rubric": rubric} | labels["judge"]
+    if not judge["rubric"]:
+        raise AuthoringError([document.problem((*LABELS, "judge"), "a rubric that the judge follows", "none")])
+    return LabelSource(where, sample, Judge(**judge), rubric)
 
 
 def _read_traffic(file: FixtureFile, problems: list[Problem]) -> None:
@@ -393,7 +423,7 @@ def _expect_problems(file: FixtureFile, check: Check | None, expect: Any, where:
     kind = file.check_kind
     if expect is not None:
         return check.expect_problems(expect, file.document, where) if check else []
-    if not kind.needs_expect or file.traffic:
+    if not kind.needs_expect or file.traffic or (file.labels and not kind.labelled):
         return []
     if values := kind.expect.get("enum"):
         return [file.document.problem(where[:-1], f"an expect: {' or '.join(values)}", "none")]

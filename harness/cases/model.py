@@ -209,11 +209,15 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class LabelSource:
-    """How labels decide a unit of traffic: their file, and how many of the inputs with differing outputs get some."""
+    """How labels decide a unit: their file, and how many of the inputs with differing outputs get some.
+
+    `rubric` says in words what makes an output right: people read it beside the outputs, and a judge is given it.
+    """
 
     file: Path
     sample: int
     judge: Judge | None = None
+    rubric: str = ""
 
     @property
     def judge_file(self) -> Path:
@@ -232,7 +236,8 @@ class Unit:
 
     `of` is the key of the source of a derived unit, which scores the source's outputs and has its cases.
     `own_kind` is the kind of check of a suite that is not built in. `traffic` is the digest (hex) of the snapshot whose
-    inputs are the cases; with `labels`, the guard by disagreement decides, and scores are of what needs no expectation.
+    inputs are the cases. With `labels`, people's labels of outputs that differ decide, and scores are of what needs
+    none.
     `tool_files` are the files that its tools are read from.
     """
 

@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import NamedTuple
 
-from tunegate.harness.checks import cost, loglikelihood, scored, short_answer
+from tunegate.harness.checks import cost, loglikelihood, rubric, scored, short_answer
 from tunegate.harness.checks.base import CheckKind
 from tunegate.harness.checks.declared import declared_kinds
 from tunegate.harness.checks.installed import GROUP, declared_entry, load_entry
@@ -39,6 +39,7 @@ CHECKS: dict[str, CheckKind] = {
     "vocabulary": vocabulary.KIND,
     "vocabulary/pairs": loglikelihood.PAIRS,
     "refusal": refusal.KIND,
+    "rubric": rubric.KIND,
     "cost": cost.KIND,
     "retention/passages": loglikelihood.PASSAGES,
     "retention/questions": short_answer.KIND,

@@ -56,11 +56,12 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     minima = _minima(gated)
     lower = _family(worse | minima, {})
     is_better: set[PairKey] = set()
-    for name in dict.fromkeys(each.reference for each in gated):
-        # guards need no gain, so they use up no level; a gain is shown against each reference
-        targets = [each for each in gated if each.policy.role == "target" and each.reference == name]
+    # guards need no gain, so they use up no level; a gain is shown against each reference
+    aimed = [each for each in (*gated, *_fully_labelled(pairs)) if each.policy.role == "target"]
+    for name in dict.fromkeys(each.reference for each in aimed):
+        targets = [each for each in aimed if each.reference == name]
         levels = {each.key: each.level for each in targets}
-        better = {each.key: stats.p_better(each.d, seed=SEED, effective=each.effective) for each in targets}
+        better = {each.key: _gain(each) for each in targets}
         # without the gains of cases that training rows come near, too
         clean = {each.key: clean_gain(each) or better[each.key] for each in targets}
         is_better |= _family(better, levels) & _family(clean, levels)
@@ -70,14 +71,23 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     return Tests(worse, lower, is_better, below, fallen, _lost_values(gated), of_parts, len(worse) + len(minima))
 
 
+def _gain(each: PairedScores) -> stats.PValue:
+    """Return the p of a gain: by labels of a sample, the p of a loss of the reference."""
+    if each.disagreement:
+        return labelled_table(each, each.disagreement).mirrored.p_worse
+    return stats.p_better(each.d, seed=SEED, effective=each.effective)
+
+
 def clean_gain(each: PairedScores) -> stats.PValue | None:
     """Return the p of a gain on the cases that can show one; None if training rows come near none."""
+    if each.disagreement and each.disagreement.near:
+        return labelled_table(each, each.disagreement.without_near_gains).mirrored.p_worse
     found = each.evidence_of_gain
     return stats.p_better(found.d, seed=SEED, effective=each.effective_of(found)) if found else None
 
 
 def labelled_table(each: PairedScores, found: Disagreement) -> LabelTable:
-    """Return what is known of a pair of labelled traffic, as numbers."""
+    """Return what is known of a labelled pair, as numbers."""
     if found.strata and not found.missing:
         strata = tuple(_stratum(found, at) for at in sorted(set(found.strata.values())))
         return StratifiedDisagreements(found.inputs, found.differing, strata, each.margin, each.level)
@@ -93,9 +103,14 @@ def _stratum(found: Disagreement, at: int) -> Stratum:
 
 
 def _labelled(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:
-    """Test the labelled samples of traffic: elsewhere both outputs are the same."""
-    samples = {each.key: (each, each.disagreement) for each in pairs if each.disagreement}
-    return {key: labelled_table(each, found).p_worse for key, (each, found) in samples.items() if not found.missing}
+    """Test the labelled samples: elsewhere both outputs are the same."""
+    samples = {each.key: (each, each.disagreement) for each in _fully_labelled(pairs) if each.disagreement}
+    return {key: labelled_table(each, found).p_worse for key, (each, found) in samples.items()}
+
+
+def _fully_labelled(pairs: Sequence[PairedScores]) -> list[PairedScores]:
+    """Return the pairs that labels decide, and whose samples lack none."""
+    return [each for each in pairs if each.disagreement and not each.disagreement.missing]
 
 
 def _minima(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:

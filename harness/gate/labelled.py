@@ -1,4 +1,4 @@
-"""The verdict on labelled traffic: the guard by disagreement.
+"""The verdict by people's labels, on traffic or on cases: the guard, or the target, by disagreement.
 
 Elsewhere both outputs are the same, so only inputs with differing outputs can lose, and a sample of them is labelled.
 """
@@ -20,7 +20,7 @@ from tunegate.harness.statistics.labels_needed import prob_held_by_labels
 def labelled_verdict(
     each: PairedScores, found: Disagreement, facts: UnitVerdict, tests: Tests, number: int
 ) -> UnitVerdict:
-    """Return the verdict of a pair of labelled traffic with its disagreement; held outweighs worse, as for cases.
+    """Return the verdict of a labelled pair with its disagreement; held outweighs worse, as without labels.
 
     `facts` are known without labels, `tests` are those of the run, and `number` is that of the try.
     """
@@ -40,8 +40,9 @@ def labelled_verdict(
     )  # fmt: skip
     severe = {case.id for case in found.cases if case.critical}
     kind = each.unit.check_kind
-    unseen = kind.labelled and severe & found.differ  # people see each of these
-    if not unseen and needs_no_labels(*counts) and topics.held_at_worst(found, each.margin, each.level):
+    unseen = severe & found.differ  # people see each of these
+    can_gain = each.policy.role == "target" and found.differing  # and takes labels to show it
+    if not (unseen or can_gain) and needs_no_labels(*counts) and topics.held_at_worst(found, each.margin, each.level):
         return replace(facts, verdict="held", remarks=labelled_messages.held_without_labels(facts, kind.caveat))
     if found.judge and found.judge.missing:
         return replace(facts, remarks=labelled_messages.verdicts_missing(facts, found.judge), blocks=True)
@@ -53,10 +54,10 @@ def labelled_verdict(
         p_worse=tests.worse[each.key].p, tests=tests.count, lower=each.key in tests.is_worse,
     )  # fmt: skip
     facts = replace(facts, critical=tuple(case for case in found.worse if case in severe))
-    verdict = _rule(facts, lower > -each.margin, each.policy.lower == "block")
+    verdict = _rule(facts, lower > -each.margin, each.policy.lower == "block", each.key in tests.is_better)
     remarks = labelled_messages.by_labels(facts, verdict, by_topics=held_by.held, caveat=kind.caveat)
     near = labelled_messages.near_gains(len(found.better) - len(sparing.better))
-    return replace(facts, verdict=verdict, remarks=(*remarks, *near), blocks=verdict != "held")
+    return replace(facts, verdict=verdict, remarks=(*remarks, *near), blocks=verdict in {"regressed", "inconclusive"})
 
 
 def _chance(each: PairedScores, found: Disagreement) -> float:
@@ -66,7 +67,9 @@ def _chance(each: PairedScores, found: Disagreement) -> float:
     return prob_held_by_labels(found.inputs, size, each.margin, share, 0.25, 0.25, each.level)
 
 
-def _rule(facts: UnitVerdict, held: bool, intolerant: bool) -> Verdict:
+def _rule(facts: UnitVerdict, held: bool, intolerant: bool, better: bool) -> Verdict:
     if facts.critical or (facts.lower and (intolerant or not held)):
         return "regressed"
-    return "held" if held else "inconclusive"
+    if not held:
+        return "inconclusive"
+    return "improved" if better else "held"

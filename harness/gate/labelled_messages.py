@@ -62,6 +62,7 @@ def by_labels(facts: UnitVerdict, found: Verdict, by_topics: bool, caveat: str =
         "regressed": cause("significantly-worse", worse),
         "inconclusive": cause("loss-not-excluded", unsettled, step=f"{cure}, which could settle it"),
         "held": note("held", f"{held}: {within}."),
+        "improved": note("improved", f"Improved: significantly better than the {facts.reference} ({sure})."),
     }[found]  # fmt: skip
     return remark, _numbers(facts)
 
@@ -85,7 +86,7 @@ def _for_these(facts: UnitVerdict) -> str:
 
 def _sample(facts: UnitVerdict) -> LabelledSample:
     if facts.labelled is None:
-        raise ValueError(f"{facts.unit} is no labelled traffic")
+        raise ValueError(f"{facts.unit} has no labels")
     return facts.labelled
 
 

@@ -1,4 +1,4 @@
-"""The outputs of two records on one snapshot of traffic, as labels speak of them."""
+"""The outputs of two records on one labelled unit, as labels speak of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ REJECTED = ComparedOutput("", rejected=True)  # whatever its text: two rejected 
 
 
 def supplied_digest(unit: Unit, record: Record) -> str:
-    """Return the digest (hex) of a record's outputs on a unit of labelled traffic, as they are compared."""
+    """Return the digest (hex) of a record's outputs on a labelled unit, as they are compared."""
     return digest({case: list(each) for case, each in compared_outputs(unit, record).items()})
 
 
 def compared_outputs(unit: Unit, record: Record) -> Outputs:
-    """Return a record's outputs on a unit of labelled traffic, by case id; of repeated outputs the first counts."""
+    """Return a record's outputs on a labelled unit, by case id; of repeated outputs the first counts."""
     firsts = {case: result.first for case, result in record.of_unit(unit.key).items()}
     return {
         case.id: compared_output(case, record.rung, firsts[case.id].passed, firsts[case.id].output)
@@ -30,6 +30,6 @@ def compared_outputs(unit: Unit, record: Record) -> Outputs:
 
 
 def compared_output(case: Case, rung: str, passed: bool | None, output: str | None) -> ComparedOutput:
-    """Return an output as it is compared; `passed` says whether its check accepts it without an expectation."""
+    """Return an output as it is compared; `passed` says whether its check accepts it, as far as it needs no label."""
     text = canonical_output(case.check, final(cast("RungName", rung), output or ""))
-    return ComparedOutput(text) if passed else REJECTED
+    return ComparedOutput(text) if passed and text.strip() else REJECTED

@@ -29,7 +29,7 @@ def label(
     questions: Annotated[
         Path,
         typer.Argument(
-            help="Questions, one per line: an input, and one output or two; or a unit of labelled traffic.",
+            help="Questions, one per line: an input, and one output or two; or a unit with labels.",
             metavar="QUESTIONS.jsonl|TASK/UNIT",
         ),
     ],
@@ -68,7 +68,7 @@ def label(
 
 
 def _questions(given: Path, labels: Path | None, cases: Path, run: Path | None) -> tuple[list[Question], Path]:
-    """Return the questions of a file, or those of a unit of labelled traffic, and the file of their labels."""
+    """Return the questions of a file, or those of a unit with labels, and the file of their labels."""
     from tunegate.harness.labelling.of_unit import unit_questions
     from tunegate.harness.labelling.questions import read_questions
 
@@ -79,7 +79,7 @@ def _questions(given: Path, labels: Path | None, cases: Path, run: Path | None) 
 
 
 def _labelled_unit(given: Path, cases: Path, run: Path | None) -> tuple[Unit, LabelSource, Record]:
-    """Return a unit of labelled traffic, its labels, and the run that they are about."""
+    """Return a unit with labels, these, and the run that they are about."""
     from tunegate.harness.cases.loader import find_unit, load_tasks
     from tunegate.harness.labelling.of_unit import newest_record
     from tunegate.harness.models.evaluation.record import read_record
@@ -87,7 +87,7 @@ def _labelled_unit(given: Path, cases: Path, run: Path | None) -> tuple[Unit, La
 
     unit = find_unit(load_tasks(cases), given.as_posix())
     if unit.labels is None:
-        raise UsageError(f"label: expected a unit of traffic with labels, found {unit.key}, which has none")
+        raise UsageError(f"label: expected a unit with labels, found {unit.key}, which has none")
     return unit, unit.labels, read_record(run) if run else newest_record(project() / RUNS, unit.key)
 
 

@@ -9,6 +9,7 @@ from tunegate.harness.cases.model import Case, Decoding, Judge, LabelSource
 from tunegate.harness.cases.traffic.labels import Label, Pair, append_label, read_labels
 from tunegate.harness.core.errors import CouldNotRun, UsageError
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.labelling.of_unit import case_note
 from tunegate.harness.models.api import Model, Request
 from tunegate.harness.models.backends import REPLAY, backend_of
 from tunegate.harness.models.model_options import ModelOptions
@@ -26,7 +27,8 @@ def judge_requests(judge: Judge, outputs: Mapping[Pair, Case]) -> dict[Pair, Req
     found = {}
     for pair, case in outputs.items():
         repeat = count[case.key] = count.get(case.key, -1) + 1
-        text = "\n\n".join(filter(None, [case.text, f"Output:\n{pair[1]}", ASKED]))
+        context = f"Context:\n{case.context}" if case.context else ""
+        text = "\n\n".join(filter(None, [case.text, context, case_note(case), f"Output:\n{pair[1]}", ASKED]))
         found[pair] = Request(case.key, (("system", judge.rubric), ("user", text)), DECODING, repeat)
     return found
 

@@ -1,4 +1,4 @@
-"""What people are asked about a unit of labelled traffic: the sample of a run."""
+"""What people are asked about a unit with labels: the sample of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tunegate.harness.models.evaluation.sidecar import read_sidecar
 
 
 def newest_record(runs: Path, unit: str) -> Record:
-    """Return the newest record in a folder of runs that compared a unit of labelled traffic.
+    """Return the newest record in a folder of runs that compared a unit with labels.
 
     Raises:
         Refused: there is none.
@@ -91,7 +91,7 @@ def _try_on(unit: Unit, record: Record) -> tuple[int, float, float]:
 
 def _not_compared(unit: Unit, record: Record) -> Refused:
     name = show_path(record.path) if record.path else "the record"
-    return Refused(f"{name}: expected a run that compared {unit.key} on its traffic, with its sidecar; run it again")
+    return Refused(f"{name}: expected a run that compared {unit.key}, with its sidecar; run it again")
 
 
 def _sides(unit: Unit, record: Record) -> Iterator[tuple[Unit, Outputs, Outputs]]:
@@ -113,10 +113,15 @@ def _rung_of(record: Record, reference: str) -> str:
     return str(known.subject.get("rung", "as-is")) if known else record.rung
 
 
+def case_note(case: Case) -> str:
+    """Return what is known of the right outputs of a case in particular; often nothing."""
+    return case.check.label_note(case.expect) if isinstance(case.check, IsLabelled) else ""
+
+
 def _questions(unit: Unit, outputs: Mapping[str, Iterable[str]]) -> Iterator[Question]:
     """Yield questions about different outputs by case id, with at most two of them each."""
     for case in unit.cases:
         asked = tuple(outputs.get(case.id, ()))
-        note = case.check.label_note(case.expect) if isinstance(case.check, IsLabelled) else ""
+        note = "\n\n".join(filter(None, [unit.labels.rubric if unit.labels else "", case_note(case)]))
         for at in range(0, len(asked), MOST_OUTPUTS):
             yield Question(case.written, asked[at : at + MOST_OUTPUTS], case.context, note)

@@ -361,6 +361,7 @@ SUITES: Mapping[str, Callable[[Drafts], SuiteDraft]] = {
 NOT_FROM_EXAMPLES = {
     "voice": "needs labelled pairs of texts, on-brand and off-brand (docs/voice.md)",
     "refusal": "needs requests that a careful model declines, or should not, and people's labels (docs/refusal.md)",
+    "rubric": "needs what makes an output right, in words, and people's labels (docs/label.md)",
     "cost": "prices the outputs of an existing unit: a file with `suite: cost` and `of: UNIT` (docs/cost.md)",
     "tools": "is made of a log of chat messages: --tools tools.json --from log.jsonl (docs/tools.md)",
     "scored": "takes the scores of another tool's result file: tunegate import RESULTS (docs/import.md)",

@@ -21,7 +21,7 @@ from tunegate.harness.models.model_options import (
     WORKERS,
 )
 
-Suite = Literal["schema", "vocabulary", "retention", "voice", "refusal", "cost", "tools", "scored"]
+Suite = Literal["schema", "vocabulary", "retention", "voice", "refusal", "rubric", "cost", "tools", "scored"]
 SUITES: tuple[Suite, ...] = get_args(Suite)  # those that ship: every other place is held to this list by a test
 FROM_EXAMPLES = SUITES[:3]  # those that `init` makes of a table of examples
 

@@ -191,6 +191,7 @@ def _source(labels: LabelSource | None) -> dict[str, Any]:
     return {
         "the file of labels": labels and labels.file.name,
         "the number of labels": labels and labels.sample,
+        "the rubric": labels and labels.rubric,
         "the judge": labels and labels.judge and asdict(labels.judge),
     }
 
